@@ -1,0 +1,112 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    PowerError
+    ├── BadRequest ............... 400  the client's doing; `field` says where
+    │   ├── PromptTooLong ........ 400  the prompt does not fit the context
+    │   └── BodyTooLarge ......... 413
+    ├── ModelNotFound ............ 404
+    ├── Overloaded ............... 503  come back later; `retry_after` says when
+    ├── LoadFailed ............... 500  the model did not come up
+    ├── WorkerDied ............... 500  the model's process ended in mid-work
+    ├── ReaderTooSlow ............ 500  the client stopped reading its own answer
+    ├── ConfigError .................... a setting of ours is wrong
+    └── ServerUnreachable .............. the CLI found nobody to talk to
+
+Each class says whose doing it was and which HTTP status tells a client so; each
+message says what was wrong and where.  Only the API layer turns errors into
+responses, each API into its own envelope.
+"""
+
+from __future__ import annotations
+
+
+class PowerError(Exception):
+    """The root: whatever Power raises on purpose."""
+
+    status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequest(PowerError):
+    """The request cannot be served as it is, now or later.
+
+    `field` names the offending part of the request (`options.temperature`,
+    `messages[0].role`), or is None where the whole of it is wrong.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class PromptTooLong(BadRequest):
+    """The prompt has more tokens than the context has room for."""
+
+    def __init__(self, n_prompt: int, n_ctx: int) -> None:
+        super().__init__(
+            f"the prompt is longer than the context length currently available to the model ({n_prompt} tokens, "
+            f"room for {n_ctx}); shorten the prompt, raise num_ctx, or use a model with a longer context length",
+            field="prompt",
+        )
+        self.n_prompt = n_prompt
+        self.n_ctx = n_ctx
+
+
+class BodyTooLarge(BadRequest):
+    """The request's body has more bytes than the route takes."""
+
+    status = 413
+
+
+class ModelNotFound(PowerError):
+    """No such model in the store."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model '{name}' not found")
+        self.name = name
+
+
+class Overloaded(PowerError):
+    """There is no place left to wait in.
+
+    `retry_after` is the number of seconds after which trying again makes sense.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LoadFailed(PowerError):
+    """The model did not come up: a broken file, no memory, or it took too long."""
+
+
+class WorkerDied(PowerError):
+    """The model's process ended while it had work; `exit_status` as `subprocess` reports it."""
+
+    def __init__(self, message: str, exit_status: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+class ReaderTooSlow(PowerError):
+    """The client left more of its answer unread than we are willing to hold."""
+
+
+class ConfigError(PowerError):
+    """A setting (file, environment or flag) is unknown or has a bad value."""
+
+
+class ServerUnreachable(PowerError):
+    """Nobody answered at the address the CLI was told to use."""

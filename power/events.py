@@ -1,0 +1,61 @@
+"""What comes out of a generation, in order.
+
+`Accepted` once, any number of `Text`, then `Finished` once.  A generation that
+fails raises a `PowerError` instead of going on; one that was cancelled just
+ends with its scope.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+StopReason = Literal["stop", "length"]
+
+
+class TopLogprob(msgspec.Struct, frozen=True):
+    """One token that could have been chosen, and the natural log of its probability."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+
+
+class Logprob(msgspec.Struct, frozen=True):
+    """The token that was chosen, with the likeliest alternatives (likeliest first)."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+    top: tuple[TopLogprob, ...] = ()
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The prompt is in a slot; its first token is now a matter of computing."""
+
+    n_prompt: int  # tokens
+    n_cached: int  # of which were in the KV cache already
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Some more of the answer: thinking, content, or (with logprobs only) neither yet."""
+
+    content: str = ""
+    thinking: str = ""
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The answer is complete."""
+
+    reason: StopReason
+    n_prompt: int  # tokens
+    n_cached: int
+    n_generated: int  # tokens, the end token not counted
+    load_ns: int  # waiting for the model to be in memory
+    queue_ns: int  # waiting for a slot
+    prefill_ns: int  # from the slot to the first token
+    decode_ns: int  # from the first token to the last
+    total_ns: int

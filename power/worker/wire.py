@@ -1,0 +1,216 @@
+"""What the server and a model's worker say to each other.
+
+Frames over a Unix socketpair: a 4-byte little-endian length, then that many
+bytes of msgpack, a tagged struct.  Both ends use `FrameReader` and
+`encode`; neither holds a socket here, so every rule is tested as a function.
+
+The conversation::
+
+    server                                   worker
+      Load ---------------------------------->
+      <------------------ Loading* (0.0 … 1.0)
+      <-------------- Ready | LoadError (then the worker exits)
+      Start(id) ----------------------------->
+      <---------------------- Accepted(id) | Refused(id)
+      <---------- Step* (pieces of many ids at once)
+      <--------------------------- Done(id)
+      Cancel(id) ---------------------------->   any time; a late id finds nobody
+      <--------------------------- Done(id, "cancel") if it was still there
+      Tokenize(id) -------------------------->
+      <------------------------ Tokenized(id)
+
+Events carry sequence ids, never slots; ids are never used twice, so an event of
+a cancelled sequence cannot be taken for another's.  End-of-file is the end of
+either side.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from power.events import Logprob
+from power.options import Sampling
+
+HEADER = struct.Struct("<I")
+# Bytes. The largest frame is a prompt: HTTP bodies are limited far below this.
+MAX_FRAME = 256 * 1024 * 1024
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """Load a model and make a context. The first command, and only once."""
+
+    path: str
+    n_slots: int  # sequences that decode at the same time
+    n_ctx: int  # tokens one sequence may use; the worker cuts it to the trained context
+    n_batch: int  # tokens one decode step may take
+    n_threads: int  # 0: as many as there are cores to run on
+    n_threads_batch: int
+    n_gpu_layers: int  # -1: all
+    main_gpu: int | None
+    use_mmap: bool
+    use_mlock: bool
+    flash_attention: bool | None  # None: llama.cpp decides
+    kv_type: str  # "f16", "q8_0", …: the KV cache's cells
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """Generate. Parts of the prompt are text (special tokens are read as such) or token ids."""
+
+    id: int
+    prompt: tuple[str | tuple[int, ...], ...]
+    sampling: Sampling
+    n_predict: int  # tokens; negative: no limit but the context
+    n_ctx: int  # tokens, prompt and answer together; 0: as many as were loaded
+    stop: tuple[str, ...] = ()
+    grammar: str = ""  # GBNF; empty: none
+    n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
+    want_tokens: bool = False  # report the prompt's token ids in Accepted
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    id: int
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
+    id: int
+    text: str
+    add_special: bool = True
+
+
+Command = Load | Start | Cancel | Tokenize
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    progress: float  # 0.0 … 1.0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The model is in memory."""
+
+    n_ctx: int  # tokens one sequence may use
+    n_ctx_pool: int  # cells of the KV cache, shared by all sequences
+    n_ctx_train: int
+    n_vocab: int
+    n_params: int
+    model_bytes: int
+    bos: str  # the BOS token's text, as templates want it
+    eos: str
+    load_ns: int
+
+
+class LoadError(msgspec.Struct, frozen=True, tag="load-error"):
+    message: str
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    id: int
+    n_prompt: int
+    n_cached: int
+    tokens: tuple[int, ...] = ()
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The sequence was not started; nothing of it remains in the worker."""
+
+    id: int
+    kind: Literal["too-long", "bad-request", "failed"]
+    message: str
+    field: str = ""
+    n_prompt: int = 0
+    n_ctx: int = 0
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """What one step added to one sequence. Text may lag behind tokens (half a character, half a stop string)."""
+
+    id: int
+    text: str
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    pieces: tuple[Piece, ...]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """The sequence has ended and its slot is free."""
+
+    id: int
+    reason: Literal["stop", "length", "cancel"]
+    n_prompt: int
+    n_cached: int
+    n_generated: int
+    prefill_ns: int
+    decode_ns: int
+
+
+class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
+    id: int
+    tokens: tuple[int, ...]
+
+
+Event = Loading | Ready | LoadError | Accepted | Refused | Step | Done | Tokenized
+
+Message = TypeVar("Message")
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class WireError(Exception):
+    """The other side does not speak this protocol."""
+
+
+def encode(message: Command | Event) -> bytes:
+    """One frame."""
+    body = _encoder.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+class FrameReader(Generic[Message]):
+    """Bytes in, messages out; cut the stream as you like."""
+
+    def __init__(self, type: type[Message]) -> None:
+        self._decoder = msgspec.msgpack.Decoder(type)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take bytes; yield every message they complete.
+
+        Raises:
+            WireError: a frame beyond MAX_FRAME, or one that is no message.
+        """
+        self._buffer += data
+        start = 0
+        try:
+            while len(self._buffer) - start >= HEADER.size:
+                (length,) = HEADER.unpack_from(self._buffer, start)
+                if length > MAX_FRAME:
+                    raise WireError(f"a frame of {length} bytes")
+                end = start + HEADER.size + length
+                if len(self._buffer) < end:
+                    return
+                body = bytes(self._buffer[start + HEADER.size : end])
+                start = end
+                yield self._decode(body)
+        finally:
+            # One move for all frames taken, also when the caller stops early.
+            del self._buffer[:start]
+
+    def _decode(self, body: bytes) -> Message:
+        try:
+            return self._decoder.decode(body)
+        except msgspec.DecodeError as error:
+            raise WireError(str(error)) from None
+
+
+def command_reader() -> FrameReader[Command]:
+    return FrameReader(Command)  # type: ignore[arg-type]  # a union of types is no `type` to mypy
+
+
+def event_reader() -> FrameReader[Event]:
+    return FrameReader(Event)  # type: ignore[arg-type]  # a union of types is no `type` to mypy
