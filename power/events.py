@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from power.messages import ToolCall
+
 StopReason = Literal["stop", "length"]
 
 
@@ -39,10 +41,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Some more of the answer: thinking, content, or (with logprobs only) neither yet."""
+    """Some more of the answer; all empty but `tokens` while a tag or a tool call is still incomplete."""
 
     content: str = ""
     thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
     tokens: tuple[int, ...] = ()
     logprobs: tuple[Logprob, ...] = ()
 

@@ -109,7 +109,8 @@ def _number(low: float, high: float, *, above: bool = False) -> Callable[[str, A
             raise _fail(name, "must be of type float32")
         # Written so that NaN, which compares false with everything, fails too.
         if not (low < value <= high if above else low <= value <= high):
-            raise _fail(name, f"must be {'above' if above else 'between'} {low:g} and {'at most ' if above else ''}{high:g}, not {value}")
+            limits = f"above {low:g} and at most {high:g}" if above else f"between {low:g} and {high:g}"
+            raise _fail(name, f"must be {limits}, not {value}")
         return float(value)
 
     return check
@@ -147,7 +148,11 @@ def _bias(name: str, pair: Any) -> tuple[int | str, float]:
     if not isinstance(pair, list | tuple) or len(pair) != 2:
         raise _fail(name, "must have pairs of a token and its bias")
     token, bias = pair
-    if isinstance(token, bool) or not isinstance(token, int | str) or (isinstance(token, int) and not 0 <= token <= INT32):
+    if (
+        isinstance(token, bool)
+        or not isinstance(token, int | str)
+        or (isinstance(token, int) and not 0 <= token <= INT32)
+    ):
         raise _fail(name, f"has a token that is neither an id nor a text: {token!r}")
     if bias is False:  # llama-server's "never"
         return token, -math.inf

@@ -1,0 +1,262 @@
+"""A client of the native API, Power's or Ollama's, as the CLI needs it.
+
+One `Client` talks to one server, over TCP or over the Unix socket of a tree in
+this very process.  Answers come as `Chunk`s inside an `async with`; leaving the
+block hangs up, and a server stops generating when its client hangs up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from power.config import Config
+from power.errors import PowerError, ServerUnreachable
+
+# Seconds. A server on this machine accepts at once or never; an answer may take as long as it takes.
+TIMEOUTS = httpx.Timeout(None, connect=5.0)
+
+
+class ServerRefused(PowerError):
+    """The server answered with an error; `message` is its own text, `status` its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer took; durations in nanoseconds, zero where the server said nothing."""
+
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Some more of an answer; the last one has `done_reason` and `usage`."""
+
+    content: str = ""
+    thinking: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    done_reason: str = ""
+    usage: Usage | None = None
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    format: str = ""
+    family: str = ""
+    parameter_size: str = ""
+    quantization_level: str = ""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored model."""
+
+    name: str
+    digest: str = ""
+    size: int = 0  # bytes
+    modified_at: datetime | None = None
+    details: Details = Details()
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A loaded model."""
+
+    name: str
+    digest: str = ""
+    size: int = 0  # bytes
+    size_vram: int = 0  # bytes of them on GPUs
+    context_length: int = 0
+    expires_at: datetime | None = None
+
+
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: str = ""
+    shape: tuple[int, ...] = ()
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is to say about a model."""
+
+    license: str = ""
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    details: Details = Details()
+    messages: tuple[dict[str, Any], ...] = ()
+    model_info: dict[str, Any] = {}
+    projector_info: dict[str, Any] = {}
+    tensors: tuple[Tensor, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    requires: str = ""
+
+
+class _Models(msgspec.Struct, frozen=True):
+    models: tuple[dict[str, Any], ...] = ()
+
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_client(server: Config | str) -> AsyncIterator[Client]:
+    """A client of the server at a configured address, a URL, or `unix:PATH`."""
+    url = server if isinstance(server, str) else server.url
+    path = url.removeprefix("unix:") if url.startswith("unix:") else None
+    transport = httpx.AsyncHTTPTransport(uds=path) if path else None
+    base = "http://localhost" if path else url
+    # Proxies of the environment are for the world, not for this machine.
+    trust_env = isinstance(server, Config) and not server.is_loopback
+    async with httpx.AsyncClient(base_url=base, transport=transport, timeout=TIMEOUTS, trust_env=trust_env) as http:
+        yield Client(http, url)
+
+
+class Client:
+    """Calls of the native API.
+
+    All of them raise ServerUnreachable when nobody answers, ServerRefused with
+    the server's own text, and PowerError when the answer is cut short.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, address: str) -> None:
+        self._http = http
+        self.address = address
+
+    async def is_running(self) -> bool:
+        """Does a server answer? One that refuses the connection is known at once."""
+        try:
+            await self._http.head("/")
+        except httpx.TransportError:
+            return False
+        return True
+
+    async def version(self) -> str:
+        return str((await self._call("GET", "/api/version", None, dict[str, Any])).get("version", ""))
+
+    async def tags(self) -> list[Listed]:
+        """The stored models, newest first."""
+        reply = await self._call("GET", "/api/tags", None, _Models)
+        return [self._convert(model, Listed) for model in reply.models]
+
+    async def ps(self) -> list[Running]:
+        """The loaded models."""
+        reply = await self._call("GET", "/api/ps", None, _Models)
+        return [self._convert(model, Running) for model in reply.models]
+
+    async def show(self, model: str, *, verbose: bool = False) -> Shown:
+        reply = await self._call("POST", "/api/show", {"model": model, "verbose": verbose}, dict[str, Any])
+        return self._convert({name: value for name, value in reply.items() if value is not None}, Shown)
+
+    async def load(self, model: str, *, options: Mapping[str, Any] | None = None, keep_alive: Any = None) -> None:
+        """Have the model in memory."""
+        body = {"model": model, "options": dict(options or {}), "keep_alive": keep_alive}
+        await self._call("POST", "/api/generate", _given(body), dict[str, Any])
+
+    async def unload(self, model: str) -> None:
+        """Have the model leave memory once nobody uses it."""
+        await self.load(model, keep_alive=0)
+
+    @asynccontextmanager
+    async def generate(self, model: str, prompt: str, **fields: Any) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Answer a prompt; `fields` as in the body of /api/generate, None for what is not said."""
+        async with self._stream("/api/generate", {"model": model, "prompt": prompt, **fields}) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def chat(
+        self, model: str, messages: Sequence[Mapping[str, Any]], **fields: Any
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Answer a conversation; `fields` as in the body of /api/chat, None for what is not said."""
+        async with self._stream("/api/chat", {"model": model, "messages": list(messages), **fields}) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Chunk]]:
+        with self._transport_errors():
+            async with self._http.stream("POST", path, json=_given(body)) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
+                yield _chunks(response)
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None, type: type[T]) -> T:
+        with self._transport_errors():
+            response = await self._http.request(method, path, json=body)
+        if response.is_error:
+            raise _refusal(response)
+        return self._decode(response.content, type)
+
+    @contextmanager
+    def _transport_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise ServerUnreachable(f"could not connect to a server at {self.address}") from error
+        except httpx.TransportError as error:
+            raise PowerError(f"the connection to {self.address} was lost: {error or type(error).__name__}") from error
+
+    def _decode(self, content: bytes, type: type[T]) -> T:
+        try:
+            return msgspec.json.decode(content, type=type)
+        except msgspec.DecodeError as error:
+            raise PowerError(f"{self.address} does not speak this API: {error}") from error
+
+    def _convert(self, value: Any, type: type[T]) -> T:
+        try:
+            return msgspec.convert(value, type)
+        except msgspec.ValidationError as error:
+            raise PowerError(f"{self.address} does not speak this API: {error}") from error
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _refusal(response: httpx.Response) -> ServerRefused:
+    try:
+        error = msgspec.json.decode(response.content)["error"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        error = response.text.strip() or f"{response.status_code} {response.reason_phrase}"
+    return ServerRefused(str(error), response.status_code)
+
+
+async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
+    done = False
+    async for line in response.aiter_lines():
+        if line:
+            chunk = _chunk(line)
+            done = done or chunk.usage is not None
+            yield chunk
+    if not done:
+        raise PowerError("the server ended its answer half-way")
+
+
+def _chunk(line: str) -> Chunk:
+    try:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+        if "error" in fields:
+            raise ServerRefused(str(fields["error"]), 500)
+        message = fields.get("message") or {}
+        return msgspec.convert(
+            {
+                "content": message.get("content") or fields.get("response") or "",
+                "thinking": message.get("thinking") or fields.get("thinking") or "",
+                "tool_calls": message.get("tool_calls") or (),
+                "done_reason": fields.get("done_reason") or "",
+                "usage": fields if fields.get("done") else None,
+            },
+            Chunk,
+        )
+    except (msgspec.DecodeError, AttributeError) as error:
+        raise PowerError(f"the server sent a line that is no part of an answer: {line[:100]!r}") from error

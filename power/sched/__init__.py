@@ -1,0 +1,11 @@
+"""Which models are in memory, who waits for them, who sits in which slot.
+
+`open_models` is the whole of it: `Models.acquire` finds or loads a model and
+keeps it in use, `Use.generate` takes a place in its bounded queue and yields
+the mailbox its events arrive in.
+"""
+
+from power.sched.mailbox import Mailbox
+from power.sched.models import Models, RunningModel, Use, open_models
+
+__all__ = ["Mailbox", "Models", "RunningModel", "Use", "open_models"]

@@ -1,0 +1,237 @@
+"""One loaded model: a worker, kept running while somebody wants it.
+
+`run` supervises: it loads the model into a worker process, lets the scheduler
+serve with it, and when the worker dies starts another after a pause.  The whole
+of it lives in a cancel scope whose deadline is the keep-alive: infinite while
+the model is in use, `keep_alive` seconds from now when the last user leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from power.errors import LoadFailed, PowerError, WorkerDied
+from power.metrics import Metrics
+from power.options import LoadOptions
+from power.sched.mailbox import Mailbox
+from power.sched.scheduler import Engine, Scheduler
+from power.worker.wire import Load, LoadError, Loading, Ready, Start
+
+if TYPE_CHECKING:
+    from power.store import StoredModel  # only passed on, never looked into
+
+log = logging.getLogger(__name__)
+
+# Deaths in a row, with nothing finished in between, before the model is given up;
+# the pause before the n-th restart is BACK_OFF * 2**(n - 2) seconds, none before the first.
+MAX_DEATHS = 4
+BACK_OFF = 0.5
+
+E = TypeVar("E", bound=PowerError)
+Launch = Callable[[], AbstractAsyncContextManager[Engine]]
+
+
+class Model:
+    """A model that is in memory, or on its way in or out."""
+
+    def __init__(
+        self,
+        stored: StoredModel,
+        load: Load,
+        *,
+        launch: Launch,
+        keep_alive: float,
+        load_timeout: float,
+        max_queue: int,
+        metrics: Metrics,
+    ) -> None:
+        self.stored = stored
+        self.load = load
+        self.keep_alive = keep_alive  # seconds
+        self.scheduler = Scheduler(str(stored.name), n_slots=load.n_slots, max_waiting=max_queue, metrics=metrics)
+        self.ready: Ready | None = None
+        self.ready_at = math.inf  # trio's clock, seconds; the last time a worker became ready
+        self.progress = 0.0  # of the load, 0.0 … 1.0
+        self.n_users = 0
+        self.last_used = trio.current_time()
+        self.retiring = False  # takes no new users
+        self.gone = trio.Event()
+        self._load_timeout = load_timeout  # seconds without progress
+        self._launch = launch
+        self._metrics = metrics.of(str(stored.name))
+        self._life = trio.CancelScope()
+        self._settled = trio.Event()  # loaded, or failed to
+        self._error: PowerError | None = None
+
+    def __repr__(self) -> str:
+        state = "retiring" if self.retiring else "ready" if self.ready else f"loading {self.progress:.0%}"
+        return f"<Model {self.stored.name} [{state}, {self.n_users} users, {self.scheduler.table!r}]>"
+
+    # -- use: all synchronous, so that no order of cancellation can upset the count --
+
+    def enter(self) -> None:
+        """One more user; the keep-alive stands still."""
+        self.n_users += 1
+        self.last_used = trio.current_time()
+        self._life.deadline = math.inf
+
+    def leave(self) -> None:
+        """One user fewer; the last one starts the keep-alive."""
+        self.n_users -= 1
+        self.last_used = trio.current_time()
+        self._rest()
+
+    def retire(self) -> None:
+        """Take no new users and go when the last one has left; at once if there is none."""
+        self.retiring = True
+        self._rest()
+
+    def expire_after(self, keep_alive: float) -> None:
+        """From now on stay `keep_alive` seconds after the last use; infinity: for ever."""
+        self.keep_alive = keep_alive
+        self._rest()
+
+    def _rest(self) -> None:
+        if self.n_users:
+            return
+        if self.retiring or self.keep_alive <= 0:
+            # A model that is about to go must not be found by the next request.
+            self.retiring = True
+            self._life.cancel()
+        else:
+            self._life.deadline = self.last_used + self.keep_alive
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a new user may come in; False once the keep-alive has run out."""
+        return not (self.retiring or self._life.cancel_called)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.n_users == 0
+
+    @property
+    def expires_at(self) -> float:
+        """On trio's clock; what it would be if all users left now."""
+        return (trio.current_time() if self.n_users else self.last_used) + self.keep_alive
+
+    def serves(self, wanted: LoadOptions) -> bool:
+        """Whether a request with these options needs no other load than this one."""
+        load = self.load
+        # A context cut to what the model was trained for cannot be had larger by loading again.
+        n_ctx_max = math.inf if self.ready and self.ready.n_ctx < load.n_ctx else load.n_ctx
+        return (
+            (wanted.num_ctx is None or wanted.num_ctx <= n_ctx_max)
+            and (wanted.num_gpu is None or wanted.num_gpu < 0 or wanted.num_gpu == load.n_gpu_layers)
+            and wanted.num_batch in (None, load.n_batch)
+            and wanted.main_gpu in (None, load.main_gpu)
+            and wanted.use_mmap in (None, load.use_mmap)
+            and wanted.use_mlock in (None, load.use_mlock)
+            and wanted.num_thread in (None, 0, load.n_threads)
+            and wanted.num_thread_batch in (None, 0, load.n_threads_batch)
+            and wanted.flash_attention in (None, load.flash_attention)
+        )
+
+    @asynccontextmanager
+    async def generate(self, start: Start, on_end: Callable[[], None]) -> AsyncIterator[Mailbox]:
+        """A place in this model's queue; see `Scheduler.generate`."""
+        async with self.scheduler.generate(start, on_end) as mailbox:
+            yield mailbox
+
+    async def wait_ready(self) -> Ready:
+        """Wait until the model is in memory.
+
+        Raises:
+            LoadFailed: it did not come up.
+        """
+        await self._settled.wait()
+        if self.ready is None:
+            raise self._error or LoadFailed(f"model '{self.stored.name}' was unloaded while it was loading")
+        return self.ready
+
+    # -- life --
+
+    async def run(self) -> None:
+        """Keep a worker running until the keep-alive has passed or the model is given up."""
+        try:
+            with self._life:
+                await self._supervise()
+        finally:
+            self.retiring = True
+            self.ready = None
+            self._settled.set()
+            self.scheduler.close(self._error or LoadFailed(f"model '{self.stored.name}' was unloaded"))
+            self.gone.set()
+
+    async def _supervise(self) -> None:
+        deaths = 0
+        while self._error is None:
+            finished = self.scheduler.n_finished
+            try:
+                await self._live_once()
+            except* WorkerDied as group:
+                deaths = 1 if self.scheduler.n_finished > finished else deaths + 1
+                self._bury(_first(group, WorkerDied), deaths)
+            except* LoadFailed as group:
+                self._error = _first(group, LoadFailed)
+                log.error("%s", self._error)
+            if self._error is None:
+                await trio.sleep(BACK_OFF * 2 ** (deaths - 2) if deaths > 1 else 0)
+
+    async def _live_once(self) -> None:
+        """One worker's life. Ends by WorkerDied or LoadFailed, in a group, or by cancellation."""
+        async with self._launch() as engine:
+            self.ready = await self._load_into(engine)
+            self.ready_at = trio.current_time()
+            self._metrics.load.observe(self.ready.load_ns / 1e9)
+            self._settled.set()
+            await self.scheduler.run(engine)
+
+    async def _load_into(self, engine: Engine) -> Ready:
+        await engine.send(self.load)
+        with trio.move_on_after(self._load_timeout) as patience:
+            while True:
+                try:
+                    events = await engine.receive()
+                except WorkerDied as error:
+                    raise LoadFailed(f"model '{self.stored.name}' could not be loaded: {error}") from error
+                # Any word is progress; only silence counts against it.
+                patience.deadline = trio.current_time() + self._load_timeout
+                for event in events:
+                    match event:
+                        case Loading(progress):
+                            self.progress = progress
+                        case Ready():
+                            return event
+                        case LoadError(message):
+                            raise LoadFailed(f"model '{self.stored.name}' could not be loaded: {message}")
+                        case _:
+                            raise AssertionError(f"a loading worker said {event}")
+        raise LoadFailed(
+            f"timed out waiting for model '{self.stored.name}' to load: "
+            f"no progress for {self._load_timeout:g} seconds (at {self.progress:.0%})"
+        )
+
+    def _bury(self, error: WorkerDied, deaths: int) -> None:
+        log.error("%s: %s (%d in a row)", self.stored.name, error, deaths)
+        self.ready = None
+        self.progress = 0.0
+        self._metrics.restarts.inc()
+        self.scheduler.lost(error)
+        if deaths >= MAX_DEATHS:
+            self._error = WorkerDied(f"{error}; given up after {deaths} deaths in a row", error.exit_status)
+
+
+def _first(group: BaseExceptionGroup[E], kind: type[E]) -> E:
+    """The innermost first error: nurseries wrap what they raise, some more than once."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, kind)
+    return error

@@ -1,0 +1,240 @@
+"""All models of a server: who is loaded, who may come in, who has to go.
+
+A request that finds its model loaded walks straight in.  Any other takes its
+turn in one line: the first in it makes room (the least recently used idle model
+goes, a busy one never) and starts the load, and whoever wants the same model
+then finds it there.  So waiters share one load and one eviction.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from power.config import Config
+from power.errors import Overloaded
+from power.metrics import Metrics
+from power.options import LoadOptions
+from power.sched.mailbox import Mailbox
+from power.sched.model import Launch, Model
+from power.sched.process import open_worker
+from power.worker.wire import Load, Start
+
+if TYPE_CHECKING:
+    from power.store import StoredModel  # only passed on, never looked into
+
+log = logging.getLogger(__name__)
+
+DEFAULT_LOADED = 3  # models; Ollama's default is three for each GPU, and three without one
+DEFAULT_CTX = 4096  # tokens; Ollama's default without a GPU
+DEFAULT_BATCH = 512  # tokens
+
+
+class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/api/ps` tells of a model."""
+
+    model: StoredModel
+    size: int  # bytes
+    size_vram: int  # bytes
+    context_length: int  # tokens
+    expires_at: datetime | None  # None: never
+    n_users: int
+
+
+class Use:
+    """One user's hold on a model. `release` may be called early, and any number of times."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._held = True
+        model.enter()
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            self.model.leave()
+
+    @asynccontextmanager
+    async def generate(self, start: Start) -> AsyncIterator[Mailbox]:
+        """A place in the model's queue. The hold ends with the generation, even if the reader lags behind."""
+        async with self.model.generate(start, self.release) as mailbox:
+            yield mailbox
+
+
+class Models:
+    """The models in memory, by the path of their file."""
+
+    def __init__(self, config: Config, metrics: Metrics, launch: Launch, begin: trio.MemorySendChannel[Model]) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._launch = launch
+        self._begin = begin
+        self._by_path: dict[str, Model] = {}
+        self._turn = trio.StrictFIFOLock()
+        self._changed = trio.Event()
+        self._n_waiting = 0
+
+    @asynccontextmanager
+    async def acquire(
+        self, stored: StoredModel, wanted: LoadOptions, keep_alive: float | None = None
+    ) -> AsyncIterator[Use]:
+        """Keep `stored` in use during the block; it may still be loading (`Model.wait_ready`).
+
+        `keep_alive` (seconds), if given, replaces the model's own.
+
+        Raises:
+            Overloaded: too many requests wait for a model to be loaded.
+        """
+        use = await self._enter(stored, wanted)
+        if keep_alive is not None:
+            use.model.keep_alive = keep_alive
+        try:
+            yield use
+        finally:
+            use.release()
+            self._wake()
+
+    async def _enter(self, stored: StoredModel, wanted: LoadOptions) -> Use:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if use := self._use_loaded(stored, wanted):
+            return use
+        if self._n_waiting >= self._config.max_queue:
+            raise Overloaded("server busy, please try again.  maximum pending requests exceeded", retry_after=5)
+        self._n_waiting += 1
+        try:
+            async with self._turn:
+                return await self._load_in_turn(stored, wanted)
+        finally:
+            self._n_waiting -= 1
+
+    def _use_loaded(self, stored: StoredModel, wanted: LoadOptions) -> Use | None:
+        model = self._by_path.get(str(stored.path))
+        if model and model.is_open and model.serves(wanted):
+            return Use(model)
+        return None
+
+    async def _load_in_turn(self, stored: StoredModel, wanted: LoadOptions) -> Use:
+        while True:
+            if use := self._use_loaded(stored, wanted):
+                return use
+            if model := self._by_path.get(str(stored.path)):
+                model.retire()  # loaded with other options, or already on its way out
+                await model.gone.wait()
+            elif len(self._by_path) < (self._config.max_loaded_models or DEFAULT_LOADED):
+                return Use(self._start(stored, wanted))
+            elif victim := self._least_recently_used():
+                log.info("unloading %s to make room for %s", victim.stored.name, stored.name)
+                self._metrics.evictions.inc()
+                victim.retire()
+                await victim.gone.wait()
+            else:
+                self._changed = trio.Event()
+                await self._changed.wait()
+
+    def _least_recently_used(self) -> Model | None:
+        idle = [model for model in self._by_path.values() if model.is_idle]
+        return min(idle, key=lambda model: model.last_used, default=None)
+
+    def _start(self, stored: StoredModel, wanted: LoadOptions) -> Model:
+        model = Model(
+            stored,
+            _load_command(stored, wanted, self._config),
+            launch=self._launch,
+            keep_alive=self._config.keep_alive,
+            load_timeout=self._config.load_timeout,
+            max_queue=self._config.max_queue,
+            metrics=self._metrics,
+        )
+        self._by_path[str(stored.path)] = model
+        self._metrics.loaded.set(len(self._by_path))
+        # The channel has room for every model that may be loaded.
+        self._begin.send_nowait(model)
+        return model
+
+    async def run_model(self, model: Model) -> None:
+        """One model's task, from its start to its end."""
+        try:
+            await model.run()
+        finally:
+            del self._by_path[str(model.stored.path)]
+            self._metrics.loaded.set(len(self._by_path))
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    def unload(self, stored: StoredModel) -> bool:
+        """Let the model go as soon as nobody uses it. False if it is not in memory."""
+        model = self._by_path.get(str(stored.path))
+        if model is None:
+            return False
+        model.expire_after(0)
+        return True
+
+    def running(self) -> list[RunningModel]:
+        """The models in memory, the one that stays longest first."""
+        ready = [model for model in self._by_path.values() if model.ready is not None]
+        return [_running(model) for model in sorted(ready, key=lambda model: -model.expires_at)]
+
+    def loading(self) -> list[tuple[str, float]]:
+        """Names and progress (0 … 1) of the models on their way in."""
+        return [(str(m.stored.name), m.progress) for m in self._by_path.values() if m.ready is None and not m.retiring]
+
+
+def _running(model: Model) -> RunningModel:
+    assert model.ready is not None
+    left = model.expires_at - trio.current_time()
+    layers = model.load.n_gpu_layers
+    size = model.ready.model_bytes + model.ready.kv_bytes
+    return RunningModel(
+        model=model.stored,
+        size=size,
+        size_vram=size if model.ready.on_gpu and layers != 0 else 0,
+        context_length=model.ready.n_ctx,
+        expires_at=None if math.isinf(left) else datetime.now(UTC) + timedelta(seconds=min(left, 10**9)),
+        n_users=model.n_users,
+    )
+
+
+def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Load:
+    """The request's own wishes before the configuration's before the defaults."""
+    n_threads = wanted.num_thread or config.num_thread
+    return Load(
+        path=str(stored.path),
+        n_slots=config.num_parallel,
+        n_ctx=wanted.num_ctx or config.context_length or DEFAULT_CTX,
+        n_batch=wanted.num_batch or DEFAULT_BATCH,
+        n_threads=n_threads,
+        n_threads_batch=wanted.num_thread_batch or n_threads,
+        n_gpu_layers=config.gpu_layers if wanted.num_gpu is None or wanted.num_gpu < 0 else wanted.num_gpu,
+        main_gpu=config.main_gpu if wanted.main_gpu is None else wanted.main_gpu,
+        use_mmap=True if wanted.use_mmap is None else wanted.use_mmap,
+        use_mlock=config.use_mlock if wanted.use_mlock is None else wanted.use_mlock,
+        flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
+        kv_type=config.kv_cache_type,
+    )
+
+
+@asynccontextmanager
+async def open_models(config: Config, metrics: Metrics, launch: Launch = open_worker) -> AsyncIterator[Models]:
+    """The models of one server; leaving the block ends their workers."""
+    send, receive = trio.open_memory_channel[Model](config.max_loaded_models or DEFAULT_LOADED)
+    models = Models(config, metrics, launch, send)
+    async with trio.open_nursery() as nursery:
+
+        async def run_all() -> None:
+            async for model in receive:
+                nursery.start_soon(models.run_model, model, name=f"model {model.stored.name}")
+
+        nursery.start_soon(run_all)
+        try:
+            yield models
+        finally:
+            nursery.cancel_scope.cancel()

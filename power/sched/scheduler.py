@@ -1,0 +1,161 @@
+"""One model's requests, carried to its worker and back.
+
+The scheduler outlives workers: places wait in its table while the model loads,
+and again when a worker died before they had streamed anything.  `run` is one
+worker's life; between two of them nobody is seated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import trio
+
+from power.errors import BadRequest, PowerError, PromptTooLong, ReaderTooSlow
+from power.metrics import Metrics
+from power.sched.mailbox import MAX_UNREAD, Mailbox
+from power.sched.slots import Place, SlotTable
+from power.worker.wire import Accepted, Cancel, Command, Done, Event, Piece, Refused, Start, Step
+
+
+class Engine(Protocol):
+    """A worker that is loaded; `power.sched.process.Worker`, or a fake that speaks the same."""
+
+    async def send(self, command: Command) -> None: ...
+
+    async def receive(self) -> list[Event]:
+        """At least one event.
+
+        Raises:
+            WorkerDied: there will be no more.
+        """
+        ...
+
+
+class Scheduler:
+    """Places, and the pumps between them and the worker."""
+
+    def __init__(self, name: str, *, n_slots: int, max_waiting: int, metrics: Metrics) -> None:
+        self.name = name
+        self.table = SlotTable(n_slots, max_waiting)
+        self.n_finished = 0  # sequences that ended well, ever; a supervisor's sign of health
+        self._metrics = metrics.of(name)
+        self._commands: trio.MemorySendChannel[Command] | None = None
+
+    @asynccontextmanager
+    async def generate(self, start: Start, on_end: Callable[[], None]) -> AsyncIterator[Mailbox]:
+        """A place for `start` (its id is given here); leaving the block gives it back.
+
+        `on_end` is called once, as soon as the model has nothing more to do for
+        it: that may be long before the block is left, if the reader is slow.
+
+        Raises:
+            Overloaded: the queue is full.
+        """
+        place = self.table.take(start, on_end)
+        self._seat()
+        try:
+            yield place.mailbox
+        finally:
+            self._give_back(place)
+
+    async def run(self, engine: Engine) -> None:
+        """Serve with this worker until it dies.
+
+        Raises:
+            WorkerDied: (in a group) always, in the end.
+        """
+        # Each slot has at most a Start and a Cancel on the way, so this cannot fill.
+        self._commands, commands = trio.open_memory_channel[Command](2 * self.table.n_slots)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_pump_commands, commands, engine)
+                self._seat()
+                await self._pump_events(engine)
+        finally:
+            self._commands = None
+
+    def lost(self, error: PowerError) -> None:
+        """The worker died: fail what had begun to stream, keep the rest for the next worker."""
+        self.table.lost(error)
+        self._report()
+
+    def close(self, error: PowerError) -> None:
+        self.table.close(error)
+        self._report()
+
+    def _seat(self) -> None:
+        if self._commands is None:
+            return
+        for place in self.table.plan():
+            self._commands.send_nowait(place.start)
+        self._report()
+
+    def _give_back(self, place: Place) -> None:
+        if self.table.leave(place) and self._commands is not None:
+            self._commands.send_nowait(Cancel(place.id))
+            self._metrics.cancelled.inc()
+        self._report()
+
+    def _report(self) -> None:
+        self._metrics.running.set(len(self.table.seated) + len(self.table.leaving))
+        self._metrics.waiting.set(len(self.table.waiting))
+
+    async def _pump_events(self, engine: Engine) -> None:
+        while True:
+            for event in await engine.receive():
+                self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Step(pieces):
+                for piece in pieces:
+                    self._deliver(piece)
+            case Accepted(id):
+                if place := self.table.seated.get(id):
+                    place.mailbox.put(event)
+            case Done(id=id):
+                self._finish(id, event)
+            case Refused(id):
+                if place := self.table.ended(id):
+                    place.mailbox.fail(_refusal(event))
+                self._seat()
+            case _:
+                raise AssertionError(f"a loaded worker said {event}")
+
+    def _deliver(self, piece: Piece) -> None:
+        place = self.table.seated.get(piece.id)
+        if place is None:  # a cancelled sequence's last words
+            return
+        place.has_streamed = True
+        place.mailbox.put(piece)
+        self._metrics.generated.inc(len(piece.tokens))
+        if place.mailbox.n_unread > MAX_UNREAD:
+            place.mailbox.fail(ReaderTooSlow(f"the client left more than {MAX_UNREAD} characters unread"))
+            self._give_back(place)
+
+    def _finish(self, id: int, done: Done) -> None:
+        if place := self.table.ended(id):
+            self.n_finished += 1
+            self._metrics.finished(
+                n_prompt=done.n_prompt, n_cached=done.n_cached, prefill_ns=done.prefill_ns, decode_ns=done.decode_ns
+            )
+            place.mailbox.put(done)
+        self._seat()
+
+
+async def _pump_commands(commands: trio.MemoryReceiveChannel[Command], engine: Engine) -> None:
+    async for command in commands:
+        await engine.send(command)
+
+
+def _refusal(refused: Refused) -> PowerError:
+    match refused.kind:
+        case "too-long":
+            return PromptTooLong(refused.n_prompt, refused.n_ctx)
+        case "bad-request":
+            return BadRequest(refused.message, field=refused.field or None)
+        case "failed":
+            return PowerError(refused.message)

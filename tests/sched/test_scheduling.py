@@ -1,0 +1,351 @@
+"""The tree of models over workers that compute nothing; time is exact and free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from power.errors import LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
+from power.options import LoadOptions
+from power.sched import Mailbox, Models
+from power.sched import scheduler as scheduler_module
+from power.worker.wire import Accepted, Done, Piece
+
+from .conftest import start, stored
+from .fake import Script
+
+Open = Callable[..., AbstractAsyncContextManager[Models]]
+ANY = LoadOptions()
+
+
+async def read(mailbox: Mailbox) -> str:
+    """All of a generation's text."""
+    text = ""
+    while True:
+        match await mailbox.get():
+            case Piece() as piece:
+                text += piece.text
+            case Done():
+                return text
+            case Accepted():
+                pass
+
+
+async def ask(models: Models, name: str = "m", n_predict: int = 3, **load: Any) -> str:
+    async with models.acquire(stored(name), LoadOptions(**load)) as use, use.generate(start(n_predict)) as mailbox:
+        return await read(mailbox)
+
+
+async def test_a_request_loads_its_model_and_is_answered(autojump_clock: MockClock, models: Open) -> None:
+    async with models() as m:
+        assert await ask(m) == "1 2 3 "
+
+
+async def test_requests_for_one_model_share_one_load(autojump_clock: MockClock, models: Open, script: Script) -> None:
+    async with models() as m, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(ask, m)
+
+    assert script.n_launched == 1
+    assert script.max_running == 3
+
+
+async def test_a_request_waits_for_a_slot_and_then_gets_it(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models(num_parallel=2) as m, trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask, m)
+
+    assert script.max_running == 2
+    assert len(script.started) == 5
+    assert script.started == sorted(script.started)
+
+
+async def test_a_full_queue_refuses_and_says_when_to_come_back(autojump_clock: MockClock, models: Open) -> None:
+    async with models(num_parallel=1, max_queue=2) as m, trio.open_nursery() as nursery:
+        await ask(m)
+        for _ in range(3):
+            nursery.start_soon(ask, m)
+        await trio.testing.wait_all_tasks_blocked()
+
+        with pytest.raises(Overloaded, match="server busy") as caught:
+            await ask(m)
+
+    assert caught.value.retry_after >= 1
+
+
+async def test_hanging_up_while_queued_frees_the_place(autojump_clock: MockClock, models: Open, script: Script) -> None:
+    async with models(num_parallel=1) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m, "m", 10)
+        await trio.sleep(2)
+        with trio.move_on_after(1):
+            await ask(m)
+        nursery.start_soon(ask, m)
+
+    assert len(script.started) == 2
+
+
+async def test_hanging_up_while_decoding_gives_the_slot_to_the_next_one(
+    autojump_clock: MockClock, models: Open
+) -> None:
+    async with models(num_parallel=1) as m:
+        await ask(m)
+        with trio.move_on_after(5.5):
+            await ask(m, n_predict=1000)
+        begun = trio.current_time()
+
+        await ask(m, n_predict=1)
+
+        # One step to notice the cancellation, one to decode the token.
+        assert trio.current_time() - begun <= 2.5
+
+
+async def test_hanging_up_while_loading_leaves_no_user_behind(autojump_clock: MockClock, models: Open) -> None:
+    async with models(keep_alive=10) as m:
+        with trio.move_on_after(0.5):
+            await ask(m)
+        await trio.sleep(20)
+
+        assert m.running() == []
+        assert m.loading() == []
+
+
+async def test_an_idle_model_leaves_after_keep_alive(autojump_clock: MockClock, models: Open) -> None:
+    async with models(keep_alive=300) as m:
+        await ask(m)
+        await trio.sleep(299)
+        assert len(m.running()) == 1
+
+        await trio.sleep(2)
+
+        assert m.running() == []
+
+
+async def test_a_request_s_own_keep_alive_replaces_the_server_s(autojump_clock: MockClock, models: Open) -> None:
+    async with models(keep_alive=10) as m:
+        async with m.acquire(stored("m"), ANY, math.inf) as use, use.generate(start()) as mailbox:
+            await read(mailbox)
+        await trio.sleep(10**6)
+
+        assert [model.expires_at for model in m.running()] == [None]
+
+
+async def test_a_model_in_use_outlives_its_keep_alive(autojump_clock: MockClock, models: Open) -> None:
+    async with models(keep_alive=10) as m:
+        assert len((await ask(m, n_predict=100)).split()) == 100
+
+
+async def test_keep_alive_zero_unloads_at_the_end_of_the_request(autojump_clock: MockClock, models: Open) -> None:
+    async with models() as m:
+        async with m.acquire(stored("m"), ANY, 0.0) as use, use.generate(start()) as mailbox:
+            await read(mailbox)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert m.running() == []
+
+
+async def test_unloading_lets_a_running_answer_finish(autojump_clock: MockClock, models: Open) -> None:
+    async with models() as m:
+        async with m.acquire(stored("m"), ANY) as use, use.generate(start(20)) as mailbox:
+            assert isinstance(await mailbox.get(), Accepted)
+            assert m.unload(stored("m"))
+            assert len((await read(mailbox)).split()) == 20
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert m.running() == []
+        assert not m.unload(stored("m"))
+
+
+async def test_the_least_recently_used_idle_model_makes_room(autojump_clock: MockClock, models: Open) -> None:
+    async with models(max_loaded_models=2) as m:
+        for name in ("a", "b", "a", "c"):
+            await ask(m, name)
+
+        assert {str(model.model.name) for model in m.running()} == {"a", "c"}
+
+
+async def test_a_busy_model_is_never_evicted(autojump_clock: MockClock, models: Open) -> None:
+    async with models(max_loaded_models=1) as m, trio.open_nursery() as nursery:
+        answers: list[str] = []
+
+        async def long() -> None:
+            answers.append(await ask(m, "a", n_predict=50))
+
+        nursery.start_soon(long)
+        await trio.sleep(5)
+        await ask(m, "b")
+
+        assert len(answers[0].split()) == 50
+
+
+async def test_waiters_for_another_model_share_one_eviction(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models(max_loaded_models=1) as m:
+        await ask(m, "a")
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(ask, m, "b")
+
+    assert script.n_launched == 2
+
+
+async def test_too_many_waiters_for_a_load_are_refused(autojump_clock: MockClock, models: Open) -> None:
+    async with models(max_loaded_models=1, max_queue=2) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m, "a", 100)
+        await trio.sleep(5)
+        nursery.start_soon(ask, m, "b")
+        nursery.start_soon(ask, m, "b")
+        await trio.testing.wait_all_tasks_blocked()
+
+        with pytest.raises(Overloaded):
+            await ask(m, "b")
+
+
+async def test_a_larger_context_loads_again_and_a_smaller_one_does_not(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models() as m:
+        await ask(m, num_ctx=1024)
+        await ask(m, num_ctx=512)
+        assert script.n_launched == 1
+
+        await ask(m, num_ctx=2048)
+
+        assert script.n_launched == 2
+        assert [model.context_length for model in m.running()] == [2048]
+
+
+async def test_loading_that_makes_no_progress_fails_in_time(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.load_seconds, script.stall_after = 400, 0.5
+    async with models(load_timeout=150) as m:
+        with pytest.raises(LoadFailed, match="no progress for 150 seconds"):
+            await ask(m)
+
+        # Progress at 100 and 200 seconds counted; then patience ran out.
+        assert trio.current_time() == pytest.approx(350, abs=1)
+
+
+async def test_a_model_that_cannot_be_loaded_fails_everybody_who_waits_for_it(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.load_error = "not a GGUF file"
+    async with models() as m:
+        for _ in range(2):
+            with pytest.raises(LoadFailed, match="not a GGUF file"):
+                await ask(m)
+        async with m.acquire(stored("m"), ANY) as use:
+            with pytest.raises(LoadFailed, match="not a GGUF file"):
+                await use.model.wait_ready()
+
+
+async def test_a_dead_worker_fails_what_was_streaming_and_runs_the_rest_again(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [5.5]
+    outcomes: dict[int, str] = {}
+
+    async def client(number: int) -> None:
+        try:
+            outcomes[number] = await ask(m, n_predict=8)
+        except WorkerDied as error:
+            outcomes[number] = f"died: {error}"
+
+    async with models(num_parallel=2) as m, trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(client, number)
+
+    died = [text for text in outcomes.values() if text.startswith("died")]
+    assert len(died) == 2
+    assert [text for text in outcomes.values() if text not in died] == ["1 2 3 4 5 6 7 8 "] * 2
+
+
+async def test_a_worker_that_keeps_dying_is_given_up_and_says_why(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [0.5] * 10
+    async with models() as m:
+        with pytest.raises(WorkerDied):
+            await ask(m)
+        await trio.sleep(60)
+
+        assert script.n_launched == 4
+        assert m.running() == []
+
+
+async def test_the_next_request_after_a_death_works(autojump_clock: MockClock, models: Open, script: Script) -> None:
+    script.die_at = [2.5]
+    async with models() as m:
+        with pytest.raises(WorkerDied):
+            await ask(m, n_predict=100)
+
+        assert await ask(m) == "1 2 3 "
+
+
+async def test_a_death_of_one_model_does_not_touch_another(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [3.5]
+    async with models() as m, trio.open_nursery() as nursery:
+
+        async def doomed() -> None:
+            with pytest.raises(WorkerDied):
+                await ask(m, "a", n_predict=100)
+
+        nursery.start_soon(doomed)
+        await trio.sleep(0.1)
+
+        assert len((await ask(m, "b", n_predict=30)).split()) == 30
+
+
+async def test_what_a_slow_reader_left_is_merged_and_nothing_is_lost(autojump_clock: MockClock, models: Open) -> None:
+    async with models() as m, m.acquire(stored("m"), ANY) as use, use.generate(start(50)) as mailbox:
+        assert isinstance(await mailbox.get(), Accepted)
+        await trio.sleep(100)
+
+        piece = await mailbox.get()
+
+        assert isinstance(piece, Piece)
+        assert piece.text.split() == [str(n) for n in range(1, 51)]
+        assert len(piece.tokens) == 50
+
+
+async def test_a_slow_reader_holds_neither_slot_nor_model_once_its_answer_is_complete(
+    autojump_clock: MockClock, models: Open
+) -> None:
+    async with models(num_parallel=1, keep_alive=10) as m:
+        async with m.acquire(stored("m"), ANY) as use, use.generate(start(5)) as mailbox:
+            await trio.sleep(100)
+
+            assert m.running() == []
+            assert len((await read(mailbox)).split()) == 5
+
+
+async def test_a_reader_that_stops_reading_loses_its_slot_to_the_next(
+    autojump_clock: MockClock, models: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "MAX_UNREAD", 100)
+    async with models(num_parallel=1) as m:
+        async with m.acquire(stored("m"), ANY) as use, use.generate(start(10**6)) as mailbox:
+            await trio.sleep(10)
+
+            assert await ask(m) == "1 2 3 "
+            with pytest.raises(ReaderTooSlow):
+                await read(mailbox)
+
+
+async def test_the_server_s_end_fails_nobody_silently(autojump_clock: MockClock, models: Open) -> None:
+    async with models() as m, m.acquire(stored("m"), ANY) as use:
+        model = use.model
+    assert model.gone.is_set()
+    with pytest.raises(PowerError):
+        await model.wait_ready()
