@@ -227,7 +227,7 @@ def _refusal(response: httpx.Response) -> ServerRefused:
     try:
         error = msgspec.json.decode(response.content)["error"]
     except (msgspec.DecodeError, KeyError, TypeError):
-        error = response.text.strip() or f"{response.status_code} {response.reason_phrase}"
+        error = f"{response.url} answered {response.status_code} {response.reason_phrase}"
     return ServerRefused(str(error), response.status_code)
 
 

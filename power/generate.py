@@ -25,7 +25,7 @@ from power.grammar import JSON_GRAMMAR, ToolCallReader, dialect_of
 from power.messages import Message, Tool
 from power.metrics import Metrics
 from power.options import Options, read_options
-from power.prompt import render_chat
+from power.prompt import prompt_messages, render_chat
 from power.sched import Mailbox, Models
 from power.sched.model import Model
 from power.store import Store, StoredModel
@@ -200,9 +200,10 @@ def _render(stored: StoredModel, request: Generation, think: bool | str | None) 
         return request.prompt
     messages = request.messages
     if messages is None:
-        system = (Message(role="system", content=request.system),) if request.system else ()
-        messages = (*system, Message(role="user", content=request.prompt, images=request.images))
-    return render_chat(stored, messages, request.tools, think, with_history=not request.context)
+        messages = prompt_messages(request.prompt, system=request.system, images=request.images)
+    # A context already holds the model's own messages; they are not said twice.
+    model = msgspec.structs.replace(stored, messages=()) if request.context else stored
+    return render_chat(model, messages, request.tools, think)
 
 
 def _start(plan: _Plan, request: Generation) -> wire.Start:

@@ -68,15 +68,17 @@ async def serve_connections(
     writes: set[trio.CancelScope] = set()
     connection = partial(_Connection, writes, ASGIWrapper(_framework(app)), _settings(), context, ConnectionState({}))
     async with trio.open_nursery() as connections:
-        async with trio.open_nursery() as accepting:
-            accepting.start_soon(
-                partial(trio.serve_listeners, connection, [_trio_listener(listener)], handler_nursery=connections)
-            )
-            await stop()
-            accepting.cancel_scope.cancel()
-        await context.terminated.set()  # idle connections close at once
-        for write in writes:
-            write.shield = False
+        try:
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(
+                    partial(trio.serve_listeners, connection, [_trio_listener(listener)], handler_nursery=connections)
+                )
+                await stop()
+                accepting.cancel_scope.cancel()
+        finally:  # asked to stop or cancelled: from now on no write holds anything up
+            await context.terminated.set()  # also closes idle connections
+            for write in writes:
+                write.shield = False
         connections.cancel_scope.deadline = trio.current_time() + GRACE
 
 

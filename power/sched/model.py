@@ -163,11 +163,15 @@ class Model:
             with self._life:
                 await self._supervise()
         finally:
-            self.retiring = True
-            self.ready = None
-            self._settled.set()
-            self.scheduler.close(self._error or LoadFailed(f"model '{self.stored.name}' was unloaded"))
-            self.gone.set()
+            self.end()
+
+    def end(self) -> None:
+        """Fail whoever still waits. Done by `run`, or instead of it when it was never begun."""
+        self.retiring = True
+        self.ready = None
+        self._settled.set()
+        self.scheduler.close(self._error or LoadFailed(f"model '{self.stored.name}' was unloaded"))
+        self.gone.set()
 
     async def _supervise(self) -> None:
         deaths = 0

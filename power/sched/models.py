@@ -167,6 +167,14 @@ class Models:
             self._metrics.loaded.set(len(self._by_path))
             self._wake()
 
+    def end_unbegun(self, begin: trio.MemoryReceiveChannel[Model]) -> None:
+        """The server stops: models whose task never started end here, or their users would wait for ever."""
+        while True:
+            try:
+                begin.receive_nowait().end()
+            except trio.WouldBlock:
+                return
+
     def _wake(self) -> None:
         self._changed.set()
 
@@ -238,3 +246,4 @@ async def open_models(config: Config, metrics: Metrics, launch: Launch = open_wo
             yield models
         finally:
             nursery.cancel_scope.cancel()
+            models.end_unbegun(receive)

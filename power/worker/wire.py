@@ -97,6 +97,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     n_vocab: int
     n_params: int
     model_bytes: int
+    kv_bytes: int  # the KV cache's cells
+    on_gpu: bool  # llama.cpp was built for, and found, a GPU
     bos: str  # the BOS token's text, as templates want it
     eos: str
     load_ns: int

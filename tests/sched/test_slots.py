@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from power.errors import Overloaded, WorkerDied
-from power.sched import slots
 from power.sched.slots import Place, SlotTable
 
 from .conftest import start
@@ -19,7 +18,7 @@ class SlotTableMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self._clock = pytest.MonkeyPatch()
-        self._clock.setattr(slots.trio, "current_time", lambda: self.now)
+        self._clock.setattr("power.sched.slots.trio.current_time", lambda: self.now)
         self.table = SlotTable(n_slots=3, max_waiting=4)
         self.here: dict[int, Place] = {}  # taken and neither left nor ended
         self.ended: list[int] = []

@@ -1,0 +1,5 @@
+"""`python -m power` is `power`."""
+
+from power.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""From a generation to a response, streamed or whole; both APIs' handlers end here.
+
+A stream's generation is entered on the exchange, so that it ends with the last
+byte or with the client; a whole answer's is left before the answer is sent, so
+that its slot is free by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol, cast
+
+import msgspec
+
+from power.api.encode import Response, stream_response
+from power.api.errors import as_power_error
+from power.api.requests import Request
+from power.errors import PowerError
+from power.events import Finished, Logprob, Text
+from power.generate import Generation, Power, Reply, open_generation
+from power.messages import ToolCall
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a generation's events, put together."""
+
+    content: str
+    thinking: str
+    tool_calls: tuple[ToolCall, ...]
+    logprobs: tuple[Logprob, ...]
+    prompt_tokens: tuple[int, ...]
+    tokens: tuple[int, ...]
+    finished: Finished
+
+
+class Encoder(Protocol):
+    """Events as one stream's bytes, in order; it may remember what it has sent. No bytes: nothing to tell yet."""
+
+    content_type: str
+
+    def text(self, event: Text) -> bytes: ...
+
+    def finished(self, event: Finished) -> bytes: ...
+
+    def failed(self, error: PowerError) -> bytes: ...
+
+
+async def complete(power: Power, generation: Generation) -> Answer:
+    """Generate all of it; raises what the generation raises."""
+    async with open_generation(power, generation) as reply:
+        events = [event async for event in reply.events]
+        return put_together(reply.prompt_tokens, events)
+
+
+def put_together(prompt_tokens: tuple[int, ...], events: list[Text | Finished]) -> Answer:
+    texts = [event for event in events if isinstance(event, Text)]
+    return Answer(
+        content="".join(text.content for text in texts),
+        thinking="".join(text.thinking for text in texts),
+        tool_calls=tuple(call for text in texts for call in text.tool_calls),
+        logprobs=tuple(item for text in texts for item in text.logprobs),
+        prompt_tokens=prompt_tokens,
+        tokens=tuple(token for text in texts for token in text.tokens),
+        finished=_last(events),
+    )
+
+
+def _last(events: list[Text | Finished]) -> Finished:
+    if not events or not isinstance(events[-1], Finished):
+        raise AssertionError("a generation ended without saying so")
+    return events[-1]
+
+
+async def stream(
+    power: Power, request: Request, generation: Generation, encoder: Callable[[Reply], Encoder]
+) -> Response:
+    """Answer event by event. What fails before the first event is raised, with its status; later it is a line."""
+    reply = await request.exchange.enter_async_context(open_generation(power, generation))
+    first = await anext(reply.events)
+    made = encoder(reply)
+    events = cast(AsyncGenerator[Text | Finished, None], reply.events)
+    return stream_response(encoded(first, events, made), made.content_type)
+
+
+async def encoded(
+    first: Text | Finished, events: AsyncGenerator[Text | Finished, None], encoder: Encoder
+) -> AsyncGenerator[bytes, None]:
+    """The stream's bytes; `events` is closed when they end, however that comes."""
+    try:
+        async with aclosing(events):
+            yield _encode(first, encoder)
+            async for event in events:
+                yield _encode(event, encoder)
+    except Exception as error:  # the status is long out: the stream itself has to say it
+        yield encoder.failed(as_power_error(error))
+
+
+def _encode(event: Text | Finished, encoder: Encoder) -> bytes:
+    return encoder.text(event) if isinstance(event, Text) else encoder.finished(event)

@@ -1,0 +1,135 @@
+"""What `/api/generate` and `/api/chat` take, and the generations it asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from power.api.requests import body_decoder, read_format, read_probs, read_think, read_tools
+from power.durations import parse_keep_alive
+from power.errors import BadRequest, ModelNotFound
+from power.generate import Generation
+from power.messages import Message, ToolCall
+
+
+class Body(msgspec.Struct, kw_only=True):
+    """What both routes take. A null, as in Go, says nothing."""
+
+    model: str | None = None
+    stream: bool | None = None
+    format: Any = None
+    keep_alive: Any = None
+    options: dict[str, Any] | None = None
+    think: Any = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
+
+
+class GenerateBody(Body, kw_only=True):
+    prompt: str | None = None
+    suffix: str | None = None
+    system: str | None = None
+    template: str | None = None
+    context: tuple[int, ...] | None = None
+    raw: bool | None = None
+    images: tuple[bytes, ...] | None = None  # base64 on the wire
+
+
+class FunctionBody(msgspec.Struct):
+    name: str
+    arguments: dict[str, Any] | None = None
+
+
+class ToolCallBody(msgspec.Struct):
+    function: FunctionBody
+    id: str | None = None
+
+
+class MessageBody(msgspec.Struct, kw_only=True):
+    role: str
+    content: str | None = None
+    thinking: str | None = None
+    images: tuple[bytes, ...] | None = None
+    tool_calls: list[ToolCallBody] | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+
+
+class ChatBody(Body, kw_only=True):
+    messages: list[MessageBody] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+generate_body = body_decoder(GenerateBody)
+chat_body = body_decoder(ChatBody)
+
+
+def is_load_only(body: GenerateBody) -> bool:
+    """Does it ask for nothing but the model in memory, or out of it?"""
+    return not (body.prompt or body.suffix or body.images)
+
+
+def generation_of_prompt(body: GenerateBody) -> Generation:
+    """The generation a generate body asks for; raises BadRequest or ModelNotFound."""
+    common = _common(body)
+    if not body.model:
+        raise ModelNotFound("")
+    if body.raw and (body.template or body.system or body.context):
+        raise BadRequest("raw mode does not support template, system, or context", field="raw")
+    return Generation(
+        **common,
+        prompt=body.prompt or "",
+        raw=bool(body.raw),
+        system=body.system or None,
+        template=body.template or None,
+        context=_token_ids(body.context or ()),
+        suffix=body.suffix or "",
+        images=body.images or (),
+        want_tokens=not body.raw,  # they come back as `context`, which raw mode has not
+    )
+
+
+def generation_of_messages(body: ChatBody) -> Generation:
+    """The generation a chat body asks for; raises BadRequest."""
+    common = _common(body)
+    if not body.model:
+        raise BadRequest("model is required", field="model")
+    messages = tuple(message(item) for item in body.messages or ())
+    return Generation(**common, messages=messages, tools=read_tools(body.tools))
+
+
+def _common(body: Body) -> dict[str, Any]:
+    return {
+        "n_probs": read_probs(body.logprobs, body.top_logprobs),
+        "model": body.model or "",
+        "think": read_think(body.think),
+        "format": read_format(body.format),
+        "options": body.options or {},
+        "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
+    }
+
+
+def _token_ids(context: tuple[int, ...]) -> tuple[int, ...]:
+    # Whether an id is one of the model's is for its worker to say; here it only has to be able to be one.
+    if not all(0 <= token < 2**31 for token in context):
+        raise BadRequest('invalid "context": it has a number that is no token id', field="context")
+    return context
+
+
+def message(body: MessageBody) -> Message:
+    return Message(
+        role=body.role.lower(),
+        content=body.content or "",
+        thinking=body.thinking or "",
+        images=body.images or (),
+        tool_calls=tuple(
+            ToolCall(name=call.function.name, arguments=call.function.arguments or {}, id=call.id or "")
+            for call in body.tool_calls or ()
+        ),
+        tool_name=body.tool_name or "",
+        tool_call_id=body.tool_call_id or "",
+    )

@@ -1,0 +1,52 @@
+"""`/v1/chat/completions` and `/v1/completions`: the way in for OpenAI's clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from power.api.answer import complete, stream
+from power.api.encode import SSE, Response, json_response, stream_response
+from power.api.native_replies import DebugInfo
+from power.api.openai_bodies import (
+    Body,
+    chat_body,
+    completion_body,
+    generation_of_chat,
+    generation_of_completion,
+    wants_usage,
+)
+from power.api.openai_replies import ChatEncoder
+from power.api.openai_text_replies import CompletionEncoder
+from power.api.requests import Request, decode, read_body
+from power.generate import Generation, Power, load_model, render_only
+
+
+async def chat_completions(power: Power, request: Request) -> Response:
+    body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
+    generation = generation_of_chat(body)
+    encoder = ChatEncoder(generation.model, include_usage=wants_usage(body))
+    return await _answer(power, request, body, generation, encoder)
+
+
+async def completions(power: Power, request: Request) -> Response:
+    body = decode(completion_body, await read_body(request, power.config.max_body_bytes))
+    generation = generation_of_completion(body)
+    encoder = CompletionEncoder(generation.model, include_usage=wants_usage(body))
+    if not (generation.prompt or generation.suffix):
+        await load_model(power, generation.model, options=generation.options, keep_alive=generation.keep_alive)
+        return stream_response(_loaded(encoder), SSE) if body.stream else json_response(encoder.loaded())
+    return await _answer(power, request, body, generation, encoder)
+
+
+async def _answer(
+    power: Power, request: Request, body: Body, generation: Generation, encoder: ChatEncoder | CompletionEncoder
+) -> Response:
+    if body.debug_render_only:
+        return json_response(encoder.rendered(DebugInfo(await render_only(power, generation))))
+    if body.stream:
+        return await stream(power, request, generation, lambda _: encoder)
+    return json_response(encoder.whole(await complete(power, generation)))
+
+
+async def _loaded(encoder: CompletionEncoder) -> AsyncGenerator[bytes, None]:
+    yield encoder.load_event()

@@ -1,0 +1,207 @@
+"""What `/v1/chat/completions` and `/v1/completions` take, and the generations it asks for.
+
+Ranges are OpenAI's and are checked on decoding, so that an error has the name the
+client used. Beyond OpenAI's own fields there are `options`, `num_ctx` and
+`keep_alive`, which mean what they mean in `/api/chat`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from power.api.openai_messages import MessageBody, messages_of
+from power.api.requests import body_decoder, read_probs, read_tools
+from power.durations import parse_keep_alive
+from power.errors import BadRequest
+from power.generate import Generation
+from power.messages import Tool
+from power.options import INT32
+
+EFFORTS: dict[str, bool | str | None] = {
+    "": None,
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "ultra": "max",
+    "max": "max",
+}
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+MaxTokens = Annotated[int, Meta(ge=-1, le=INT32)]  # -1 is not OpenAI's: until the model stops
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class Reasoning(msgspec.Struct):
+    effort: str | None = None
+
+
+class JSONSchema(msgspec.Struct):
+    schema: dict[str, Any]
+
+
+class ResponseFormat(msgspec.Struct):
+    type: str
+    json_schema: JSONSchema | None = None
+
+
+class Body(msgspec.Struct, kw_only=True):
+    """What both routes take. A null says nothing."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    seed: Seed | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    n: int | None = None
+    options: dict[str, Any] | None = None
+    num_ctx: int | None = None
+    keep_alive: Any = None
+    debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
+
+
+class ChatBody(Body, kw_only=True):
+    messages: list[MessageBody] | None = None
+    max_completion_tokens: MaxTokens | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
+    reasoning: Reasoning | None = None
+    reasoning_effort: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+
+class CompletionBody(Body, kw_only=True):
+    prompt: str | list[Any] | None = None
+    suffix: str | None = None
+    logprobs: int | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+
+
+chat_body = body_decoder(ChatBody)
+completion_body = body_decoder(CompletionBody)
+
+
+def generation_of_chat(body: ChatBody) -> Generation:
+    """The generation a chat completion body asks for; raises BadRequest."""
+    if not body.messages:
+        raise BadRequest("[] is too short - 'messages'", field="messages")
+    limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    return Generation(
+        **_common(body, limit),
+        messages=messages_of(body.messages),
+        tools=_tools(body),
+        think=_think(body),
+        format=_format(body.response_format),
+        n_probs=read_probs(body.logprobs, body.top_logprobs),
+    )
+
+
+def generation_of_completion(body: CompletionBody) -> Generation:
+    """The generation a completion body asks for; raises BadRequest."""
+    if body.echo:
+        raise BadRequest("echo is not supported", field="echo")
+    _only_one("best_of", body.best_of)
+    if body.logprobs is not None and not 0 <= body.logprobs <= 20:
+        raise BadRequest("logprobs must be between 0 and 20", field="logprobs")
+    return Generation(
+        **_common(body, body.max_tokens), prompt=_prompt(body.prompt), suffix=body.suffix or "", n_probs=body.logprobs
+    )
+
+
+def wants_usage(body: Body) -> bool:
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def _common(body: Body, max_tokens: int | None) -> dict[str, Any]:
+    _only_one("n", body.n)
+    if not body.model:
+        raise BadRequest("model is required", field="model")
+    return {
+        "model": body.model,
+        "options": _options(body, max_tokens),
+        "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
+    }
+
+
+def _options(body: Body, max_tokens: int | None) -> dict[str, Any]:
+    """The body's options by their native names; OpenAI's own defaults stand above the model's, not above `options`."""
+    named = {
+        "num_predict": max_tokens,
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "frequency_penalty": body.frequency_penalty,
+        "presence_penalty": body.presence_penalty,
+        "seed": body.seed,
+        "stop": body.stop,
+        "logit_bias": body.logit_bias,
+        "num_ctx": body.num_ctx,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    return {"temperature": 1.0, "top_p": 1.0} | (body.options or {}) | given
+
+
+def _only_one(name: str, value: int | None) -> None:
+    if value not in (None, 1):
+        raise BadRequest(f"{name} must be 1: only one answer at a time is supported", field=name)
+
+
+def _tools(body: ChatBody) -> tuple[Tool, ...]:
+    tools = read_tools(body.tools)
+    if body.tool_choice in (None, "auto"):
+        return tools
+    if body.tool_choice == "none":
+        return ()
+    if body.tool_choice == "required" or isinstance(body.tool_choice, dict):
+        raise BadRequest('this tool_choice is not supported yet; use "auto" or "none"', field="tool_choice")
+    raise BadRequest('tool_choice must be "auto", "none", "required" or an object', field="tool_choice")
+
+
+def _think(body: ChatBody) -> bool | str | None:
+    effort = (body.reasoning and body.reasoning.effort) or body.reasoning_effort or ""
+    if effort not in EFFORTS:
+        raise BadRequest(
+            f'invalid reasoning value: "{effort}" (must be "minimal", "low", "medium", "high", "xhigh", "ultra", '
+            f'"max", or "none")',
+            field="reasoning.effort" if body.reasoning and body.reasoning.effort else "reasoning_effort",
+        )
+    return EFFORTS[effort]
+
+
+def _format(wanted: ResponseFormat | None) -> str | dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return "json"
+    if wanted.type != "json_schema":
+        raise BadRequest(f'invalid response_format type: "{wanted.type}"', field="response_format.type")
+    if wanted.json_schema is None:
+        raise BadRequest("response_format has no json_schema", field="response_format.json_schema")
+    return wanted.json_schema.schema
+
+
+def _prompt(prompt: str | list[Any] | None) -> str:
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    if len(prompt) == 1 and isinstance(prompt[0], str):
+        return prompt[0]
+    raise BadRequest("prompt must be a string, or an array of one", field="prompt")

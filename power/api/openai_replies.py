@@ -1,0 +1,189 @@
+"""What `/v1/chat/completions` answers: server-sent events, or one object.
+
+The frame around the choices is shared with `/v1/completions`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from power.api.answer import Answer
+from power.api.encode import SSE, LogprobReply, json_bytes, line_bytes, logprob
+from power.api.errors import sse_error
+from power.errors import PowerError
+from power.events import Finished, Logprob, Text
+from power.messages import ToolCall
+
+FINGERPRINT = "fp_ollama"
+DONE = b"data: [DONE]\n\n"
+
+
+class CachedTokens(msgspec.Struct, frozen=True):
+    cached_tokens: int
+
+
+class Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int  # the cached ones too
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: CachedTokens
+
+
+class FunctionReply(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str  # JSON
+
+
+class ToolCallReply(msgspec.Struct, frozen=True):
+    id: str
+    index: int
+    type: str
+    function: FunctionReply
+
+
+class ChatLogprobs(msgspec.Struct, frozen=True):
+    content: list[LogprobReply]
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """A message, whole or the next bit of it."""
+
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    tool_calls: list[ToolCallReply] | UnsetType = UNSET
+
+
+class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
+    index: int = 0
+    message: Delta | UnsetType = UNSET
+    delta: Delta | UnsetType = UNSET
+    finish_reason: str | None = None
+    logprobs: ChatLogprobs | UnsetType = UNSET
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of either stream, or the whole answer."""
+
+    id: str
+    object: str
+    created: int  # seconds since the epoch; the same in all of a stream
+    model: str
+    system_fingerprint: str = FINGERPRINT
+    choices: list[Any]
+    usage: Usage | UnsetType = UNSET
+    debug_info: Any = msgspec.field(name="_debug_info", default=UNSET)
+
+
+class OpenAIEncoder:
+    """What both streams share: the frame around the choices, the end, usage and errors."""
+
+    content_type = SSE
+    prefix: str
+    objects: tuple[str, str]  # what a part of the stream and what the whole calls itself
+
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        self._model = model
+        self._include_usage = include_usage
+        self._id = f"{self.prefix}-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+
+    def finished(self, event: Finished) -> bytes:
+        usage = self._event([], usage=usage_of(event)) if self._include_usage else b""
+        return self.last(event) + usage + DONE
+
+    def failed(self, error: PowerError) -> bytes:
+        return sse_error(error)
+
+    def last(self, event: Finished) -> bytes:
+        raise NotImplementedError
+
+    def completion(self, choices: list[Any], *, whole: bool, **fields: Any) -> Completion:
+        kind = self.objects[whole]
+        return Completion(id=self._id, object=kind, created=self._created, model=self._model, choices=choices, **fields)
+
+    def _event(self, choices: list[Any], **fields: Any) -> bytes:
+        return b"data: " + line_bytes(self.completion(choices, whole=False, **fields)) + b"\n\n"
+
+
+class ChatEncoder(OpenAIEncoder):
+    prefix = "chatcmpl"
+    objects = ("chat.completion.chunk", "chat.completion")
+
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        super().__init__(model, include_usage=include_usage)
+        self._n_calls = 0
+        self._is_first = True
+
+    def text(self, event: Text) -> bytes:
+        """Thinking before content, each in an event of its own, since clients look at one field at a time."""
+        logprobs = _chat_logprobs(event.logprobs)
+        chunks = b""
+        if event.thinking:
+            chunks = self._delta(logprobs, content="", reasoning=event.thinking)
+            logprobs = UNSET
+        if event.content or event.tool_calls or logprobs:
+            calls = self._calls(event.tool_calls)
+            chunks += self._delta(logprobs, content=event.content, tool_calls=calls or UNSET)
+        return chunks
+
+    def last(self, event: Finished) -> bytes:
+        opening = self._delta(UNSET, content="") if self._is_first else b""
+        return opening + self._event([ChatChoice(delta=Delta(), finish_reason=self._finish_reason(event))])
+
+    def whole(self, answer: Answer) -> Completion:
+        """All of the answer as one object."""
+        message = Delta(
+            role="assistant",
+            content=answer.content,
+            reasoning=answer.thinking or UNSET,
+            tool_calls=self._calls(answer.tool_calls) or UNSET,
+        )
+        choice = ChatChoice(
+            message=message,
+            finish_reason=self._finish_reason(answer.finished),
+            logprobs=_chat_logprobs(answer.logprobs),
+        )
+        return self.completion([choice], whole=True, usage=usage_of(answer.finished))
+
+    def rendered(self, info: Any) -> Completion:
+        """The object that answers a request for the rendered prompt alone."""
+        choice = ChatChoice(message=Delta(role="assistant", content=""))
+        return self.completion([choice], whole=True, debug_info=info)
+
+    def _delta(self, logprobs: ChatLogprobs | UnsetType, **fields: Any) -> bytes:
+        role = "assistant" if self._is_first else UNSET
+        self._is_first = False
+        return self._event([ChatChoice(delta=Delta(role=role, **fields), logprobs=logprobs)])
+
+    def _finish_reason(self, event: Finished) -> str:
+        return "tool_calls" if self._n_calls and event.reason == "stop" else event.reason
+
+    def _calls(self, calls: tuple[ToolCall, ...]) -> list[ToolCallReply]:
+        first = self._n_calls
+        self._n_calls += len(calls)
+        return [
+            ToolCallReply(
+                call.id,
+                first + i,
+                "function",
+                FunctionReply(call.name, json_bytes(call.arguments).decode()),
+            )
+            for i, call in enumerate(calls)
+        ]
+
+
+def usage_of(event: Finished | None) -> Usage:
+    if event is None:
+        return Usage(0, 0, 0, CachedTokens(0))
+    total = event.n_prompt + event.n_generated
+    return Usage(event.n_prompt, event.n_generated, total, CachedTokens(event.n_cached))
+
+
+def _chat_logprobs(items: tuple[Logprob, ...]) -> ChatLogprobs | UnsetType:
+    return ChatLogprobs([logprob(item, always_top=True) for item in items]) if items else UNSET

@@ -1,0 +1,88 @@
+"""What `/v1/completions` answers: the chat's frame around plain text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from power.api.answer import Answer
+from power.api.encode import logprob
+from power.api.openai_replies import DONE, Completion, OpenAIEncoder, usage_of
+from power.events import Finished, Logprob, Text
+
+
+class TextLogprobs(msgspec.Struct, frozen=True):
+    """The older form: parallel lists over the tokens."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]  # characters
+
+
+class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    index: int = 0
+    reasoning: str | UnsetType = UNSET
+    finish_reason: str | None = None
+    logprobs: TextLogprobs | None = None
+
+
+class CompletionEncoder(OpenAIEncoder):
+    prefix = "cmpl"
+    objects = ("text_completion", "text_completion")
+
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        super().__init__(model, include_usage=include_usage)
+        self._offset = 0  # characters of the text before
+
+    def text(self, event: Text) -> bytes:
+        if not (event.content or event.thinking or event.logprobs):
+            return b""
+        choice = self._choice(event.content, event.thinking, event.logprobs)
+        return self._event([choice])
+
+    def last(self, event: Finished) -> bytes:
+        return self._event([TextChoice(text="", finish_reason=event.reason)])
+
+    def whole(self, answer: Answer) -> Completion:
+        """All of the answer as one object."""
+        choice = self._choice(answer.content, answer.thinking, answer.logprobs, answer.finished.reason)
+        return self.completion([choice], whole=True, usage=usage_of(answer.finished))
+
+    def loaded(self) -> Completion:
+        """The object that answers a request without a prompt."""
+        return self.completion([TextChoice(text="", finish_reason="load")], whole=True, usage=usage_of(None))
+
+    def load_event(self) -> bytes:
+        """The stream that answers a request without a prompt."""
+        return self._event([TextChoice(text="", finish_reason="load")]) + DONE
+
+    def rendered(self, info: Any) -> Completion:
+        """The object that answers a request for the rendered prompt alone."""
+        return self.completion([TextChoice(text="")], whole=True, debug_info=info)
+
+    def _choice(
+        self, content: str, thinking: str, logprobs: tuple[Logprob, ...], finish_reason: str | None = None
+    ) -> TextChoice:
+        return TextChoice(
+            text=content,
+            reasoning=thinking or UNSET,
+            finish_reason=finish_reason,
+            logprobs=self._logprobs(logprobs) if logprobs else None,
+        )
+
+    def _logprobs(self, items: tuple[Logprob, ...]) -> TextLogprobs:
+        offsets = []
+        for item in items:
+            offsets.append(self._offset)
+            self._offset += len(item.token)
+        replies = [logprob(item, always_top=True) for item in items]
+        return TextLogprobs(
+            [item.token for item in replies],
+            [item.logprob for item in replies],
+            [{top.token: top.logprob for top in item.top_logprobs or ()} for item in replies],
+            offsets,
+        )

@@ -1,0 +1,89 @@
+"""`power run`: one answer, or a conversation."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from power.cli.answer import AnswerPrinter, statistics
+from power.cli.connect import open_power
+from power.cli.interrupt import stop_on_interrupt
+from power.cli.listing import known
+from power.cli.session import Session
+from power.cli.spinner import spinner
+from power.client import Client
+from power.config import Config
+
+INTERRUPTED = 130  # the exit status shells give a command that Ctrl-C ended
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for on the command line."""
+
+    model: str
+    prompt: str | None  # None: a conversation is wanted
+    system: str | None = None
+    options: dict[str, Any] = {}
+    format: Any = None  # "json" or a schema
+    think: bool | str | None = None
+    keep_alive: str | None = None
+    hide_thinking: bool = False
+    wordwrap: bool = True
+    verbose: bool = False
+
+
+async def run(config: Config, request: Request) -> int:
+    """Do it; the exit status."""
+    async with open_power(config) as client:
+        await known(client, request.model)
+        if request.prompt is None:
+            await _converse(client, config, request)
+            return 0
+        return await _answer(client, request)
+
+
+async def _converse(client: Client, config: Config, request: Request) -> None:
+    from power.cli.chat import Chat  # it brings in the line editor
+
+    session = Session(
+        request.model,
+        system=request.system or "",
+        options=request.options,
+        think=request.think,
+        format=request.format,
+        wordwrap=request.wordwrap,
+        verbose=request.verbose,
+    )
+    await Chat(client, session, config, hide_thinking=request.hide_thinking, keep_alive=request.keep_alive).run()
+
+
+async def _answer(client: Client, request: Request) -> int:
+    printer = AnswerPrinter(sys.stdout, wordwrap=request.wordwrap, hide_thinking=request.hide_thinking)
+    with stop_on_interrupt() as scope:
+        await _stream(client, request, printer)
+    # An empty prompt only loads the model; then there is nothing to end.
+    if printer.content or printer.thinking:
+        printer.end()
+    if printer.usage and request.verbose:
+        print(statistics(printer.usage), file=sys.stderr)
+    return INTERRUPTED if scope.cancelled_caught else 0
+
+
+async def _stream(client: Client, request: Request, printer: AnswerPrinter) -> None:
+    async with (
+        spinner() as stop_spinning,
+        client.generate(
+            request.model,
+            request.prompt or "",
+            system=request.system,
+            options=request.options,
+            format=request.format,
+            think=request.think,
+            keep_alive=request.keep_alive,
+        ) as chunks,
+    ):
+        async for chunk in chunks:
+            stop_spinning()
+            printer.show(chunk)

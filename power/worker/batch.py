@@ -1,0 +1,84 @@
+"""Which tokens go into the next decode step.
+
+Iteration-level scheduling as in Orca (Yu et al., OSDI 2022) with the chunked
+prefill of Sarathi (Agrawal et al., 2023): every sequence that decodes gets its
+one token in every step, and what is left of the step goes to prompts in pieces,
+so that a long prompt delays others' tokens by a bounded time and can be
+cancelled between two pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+MIN_PREFILL = 32  # tokens; below that a step reads all weights for hardly any work
+DECODING_TARGET = 0.15  # seconds a step may take while others wait for their next token
+PREFILL_TARGET = 0.5  # seconds a step may take at all: a Cancel is noticed after it
+FIRST_PREFILL = 64  # tokens, while nothing is known about the speed
+FAIR_SHARE = 4  # one part in so many of the prefill is dealt out evenly
+
+
+class Chunk(NamedTuple):
+    """The next `n_tokens` tokens of one sequence; `which` is its place in what was given to `plan_step`."""
+
+    which: int
+    n_tokens: int
+
+
+def plan_step(pending: Sequence[int], prefill: int) -> list[Chunk]:
+    """Decide the next step.
+
+    Args:
+        pending: for each sequence, how many of its tokens are still to be decoded (at least 1).
+        prefill: how many tokens of prompts the step may take together.
+
+    Returns:
+        One chunk for every sequence, those that decode first.  Prompts share
+        `prefill`, but none gets less than one token.
+    """
+    decoding = [Chunk(index, 1) for index, n in enumerate(pending) if n == 1]
+    prompts = sorted((n, index) for index, n in enumerate(pending) if n > 1)
+    return decoding + _share(prompts, prefill)
+
+
+def _share(prompts: list[tuple[int, int]], prefill: int) -> list[Chunk]:
+    """Deal out a part evenly, so that all make progress; the rest to the shortest, so that many finish early."""
+    if not prompts:
+        return []
+    even = max(1, prefill // FAIR_SHARE // len(prompts))
+    rest = prefill - sum(min(n, even) for n, _ in prompts)
+    chunks = []
+    for n, index in prompts:
+        take = min(n, even)
+        extra = max(0, min(n - take, rest))
+        rest -= extra
+        chunks.append(Chunk(index, take + extra))
+    return chunks
+
+
+class Pace:
+    """How many prompt tokens a step may take, from how fast they have been so far."""
+
+    def __init__(self, n_batch: int) -> None:
+        self._n_batch = n_batch
+        self._seconds_per_token = 0.0  # 0: not measured yet
+
+    def prefill(self, *, decoding: bool) -> int:
+        """Tokens of prompts for the next step; `decoding`: somebody waits for their next token in it.
+
+        A power of two or all of the batch, so that llama.cpp sees few different shapes.
+        """
+        if not self._seconds_per_token:
+            return min(FIRST_PREFILL, self._n_batch)
+        target = DECODING_TARGET if decoding else PREFILL_TARGET
+        n = max(MIN_PREFILL, int(target / self._seconds_per_token))
+        return self._n_batch if n >= self._n_batch else 1 << (n.bit_length() - 1)
+
+    def record(self, n_tokens: int, seconds: float) -> None:
+        """A step of `n_tokens` took so long; only steps with a prompt in them tell anything."""
+        if n_tokens < MIN_PREFILL // 2:
+            return
+        measured = seconds / n_tokens
+        old = self._seconds_per_token or measured
+        self._seconds_per_token = (old + measured) / 2

@@ -1,0 +1,276 @@
+"""llama.cpp, as much of it as generating needs, with its edges taken off.
+
+The only module of Power that imports `llama_cpp`, and of it the C API alone.
+`Llama` is a model, its vocabulary and a context; everything it gives out is a
+Python value or a numpy view, everything it raises is a `LoadFailure` or a
+`DecodeFailure`.  One thread uses it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+
+import llama_cpp.llama_cpp as c
+import numpy as np
+from numpy.typing import NDArray
+
+from power.worker.cores import count_cores
+from power.worker.log import Log
+from power.worker.vocab import Vocab
+from power.worker.wire import Load
+
+N_UBATCH = 512  # tokens; llama.cpp's own default
+# Rows beyond the slots, so that finished sequences stay as cache. Each costs one
+# row of logits in memory; llama.cpp's limit for all of them is 256.
+CACHE_ROWS = 12
+MAX_ROWS = 256
+KV_TYPES = {
+    "f32": c.GGML_TYPE_F32,
+    "f16": c.GGML_TYPE_F16,
+    "bf16": 30,  # the bindings have no name for it
+    "q8_0": c.GGML_TYPE_Q8_0,
+    "q5_0": c.GGML_TYPE_Q5_0,
+    "q5_1": c.GGML_TYPE_Q5_1,
+    "q4_0": c.GGML_TYPE_Q4_0,
+    "q4_1": c.GGML_TYPE_Q4_1,
+    "iq4_nl": c.GGML_TYPE_IQ4_NL,
+}
+NO_ROOM = 1  # llama_decode: there are not enough free cells for this batch
+
+
+class LoadFailure(Exception):
+    """The model cannot be loaded or cannot generate; the message says why."""
+
+
+class DecodeFailure(Exception):
+    """llama_decode did not do it. With `no_room` the memory is as it was before."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"llama_decode failed with status {status}")
+        self.no_room = status == NO_ROOM
+
+
+class Llama:
+    """A loaded model with one context.
+
+    Attributes:
+        n_ctx: tokens one sequence may use.
+        n_cells: tokens all rows of the KV cache may hold together.
+        n_rows: rows of the KV cache.
+        can_cut: whether a row can be cut and shared at any token (attention), or not (recurrent, hybrid).
+    """
+
+    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
+        """Load; `progress` is called with 0.0 … 1.0.
+
+        Raises:
+            LoadFailure: a broken or missing file, a kind of model that does not generate, no memory.
+        """
+        self._log = Log()
+        c.llama_backend_init()
+        self._model = self._load_model(load, progress)
+        self.vocab = Vocab(c.llama_model_get_vocab(self._model))
+        self._check_generates(load)
+        self.can_cut = not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
+        self.n_ctx_train: int = c.llama_model_n_ctx_train(self._model)
+        self.n_ctx = min(load.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else load.n_ctx
+        self.n_rows = min(load.n_slots + CACHE_ROWS, MAX_ROWS) if self.can_cut else load.n_slots
+        self.n_batch = max(load.n_batch, load.n_slots)
+        self.context = self._open_context(load)
+        self.n_cells: int = c.llama_n_ctx(self.context)
+        self._memory = c.llama_get_memory(self.context)
+        self._n_swa: int = c.llama_model_n_swa(self._model)
+        self._batch = Batch(self.n_batch)
+        self._n_logits = load.n_slots
+        self._logits_at = 0
+        self._logits = np.empty((0, 0), np.float32)
+        self._warm_up()
+
+    @property
+    def n_params(self) -> int:
+        return int(c.llama_model_n_params(self._model))
+
+    @property
+    def model_bytes(self) -> int:
+        return int(c.llama_model_size(self._model))
+
+    @property
+    def kv_bytes(self) -> int:
+        return self._log.kv_bytes
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether llama.cpp was built for a GPU and found one."""
+        return bool(c.llama_supports_gpu_offload())
+
+    def add(self, row: int, position: int, tokens: Sequence[int], *, logits: bool) -> int:
+        """Put the tokens of one row into the next step; `logits`: those after the last one are wanted.
+
+        Returns:
+            The last token's place in the step, for `llama_sampler_sample` and the like.
+        """
+        return self._batch.add(row, position, tokens, logits=logits)
+
+    def decode(self) -> NDArray[np.float32]:
+        """Compute the step that was put together with `add`, and begin a new one.
+
+        Returns:
+            The wanted logits in the order they were added, shape (n, n_vocab):
+            llama.cpp's own memory, writable, valid until the next step.
+
+        Raises:
+            DecodeFailure: what was added is forgotten.
+        """
+        n_wanted = self._batch.n_logits
+        status = c.llama_decode(self.context, self._batch.take())
+        if status:
+            raise DecodeFailure(status)
+        return self._view_logits()[:n_wanted] if n_wanted else self._logits[:0]
+
+    def cut(self, row: int, n_tokens: int) -> bool:
+        """Keep the first `n_tokens` of a row. False: this kind of memory cannot, and holds what it held."""
+        return bool(c.llama_memory_seq_rm(self._memory, row, n_tokens, -1))
+
+    def copy(self, row: int, source: int, n_tokens: int) -> None:
+        """Let `row` share the first `n_tokens` of `source`."""
+        c.llama_memory_seq_cp(self._memory, source, row, 0, n_tokens)
+
+    def holds(self, row: int, n_tokens: int) -> bool:
+        """Whether a row really has all that is needed to go on after `n_tokens`.
+
+        A sliding window's cells may have been given to others once it had moved on.
+        """
+        first: int = c.llama_memory_seq_pos_min(self._memory, row)
+        last: int = c.llama_memory_seq_pos_max(self._memory, row)
+        if not self.can_cut:
+            return last == n_tokens - 1
+        return last == n_tokens - 1 and first <= max(0, n_tokens - self._n_swa if self._n_swa else 0)
+
+    def close(self) -> None:
+        """Give the memory back. Nothing else may be called afterwards."""
+        c.llama_free(self.context)
+        c.llama_model_free(self._model)
+
+    def _load_model(self, load: Load, progress: Callable[[float], None]) -> c.llama_model_p:
+        params = c.llama_model_default_params()
+        params.n_gpu_layers = load.n_gpu_layers
+        params.load_mode = _load_mode(load)
+        if load.main_gpu is not None:
+            params.main_gpu = load.main_gpu
+
+        def report(fraction: float, _user_data: int | None) -> bool:
+            progress(fraction)
+            return True
+
+        # Kept in a name: ctypes would free the callback while C still calls it.
+        callback = c.llama_progress_callback(report)
+        params.progress_callback = callback
+        model: c.llama_model_p | None = c.llama_model_load_from_file(load.path.encode(errors="surrogateescape"), params)
+        if not model:
+            raise LoadFailure(f"unable to load model: {self._log.last_errors() or load.path}")
+        return model
+
+    def _check_generates(self, load: Load) -> None:
+        encodes = c.llama_model_has_encoder(self._model) or not c.llama_model_has_decoder(self._model)
+        if encodes or c.llama_model_is_diffusion(self._model):
+            raise LoadFailure(f"the model {load.path} does not support generate")
+        if not self.vocab.n_tokens or c.llama_vocab_type(self.vocab.pointer) == c.LLAMA_VOCAB_TYPE_NONE:
+            raise LoadFailure(f"the model {load.path} has no vocabulary")
+
+    def _open_context(self, load: Load) -> c.llama_context_p:
+        if load.kv_type not in KV_TYPES:
+            raise LoadFailure(f"the KV cache type is one of {', '.join(KV_TYPES)}, not {load.kv_type!r}")
+        params = c.llama_context_default_params()
+        params.n_ctx = self.n_ctx * load.n_slots
+        params.n_batch = self.n_batch
+        params.n_ubatch = min(N_UBATCH, self.n_batch)
+        params.n_seq_max = self.n_rows
+        # At most one row of logits per sequence and step; llama.cpp would keep room for one per token
+        # (n_batch of them), and never keeps less than one per row.
+        params.n_outputs_max = self.n_rows
+        params.n_threads = load.n_threads or count_cores()
+        # Kept equal unless asked otherwise: another number of threads makes OpenMP rebuild its team each time.
+        params.n_threads_batch = load.n_threads_batch or params.n_threads
+        params.flash_attn_type = -1 if load.flash_attention is None else int(load.flash_attention)
+        params.type_k = params.type_v = KV_TYPES[load.kv_type]
+        params.kv_unified = True
+        params.swa_full = True
+        params.no_perf = True
+        context: c.llama_context_p | None = c.llama_init_from_model(self._model, params)
+        if not context:
+            reason = self._log.last_errors() or "llama.cpp gave no reason"
+            raise LoadFailure(f"unable to make a context of {params.n_ctx} tokens, is there enough memory? ({reason})")
+        if not c.llama_get_causal_attn(context):
+            raise LoadFailure(f"the model {load.path} does not support generate")
+        return context
+
+    def _warm_up(self) -> None:
+        """Touch every weight once, so that the first request does not wait for the disk."""
+        token = next((t for t in (self.vocab.bos, self.vocab.eos) if t >= 0), 0)
+        self.add(0, 0, [token], logits=True)
+        try:
+            self.decode()
+        except DecodeFailure as error:
+            raise LoadFailure(f"the model does not compute: {self._log.last_errors() or error}") from None
+        c.llama_memory_clear(self._memory, True)
+
+    def _view_logits(self) -> NDArray[np.float32]:
+        pointer = c.llama_get_logits(self.context)
+        address = ctypes.addressof(pointer.contents)
+        if address != self._logits_at:  # llama.cpp moves them only when it needs more room
+            shape = (self._n_logits, self.vocab.n_tokens)
+            self._logits = np.ctypeslib.as_array(pointer, shape)
+            self._logits_at = address
+        return self._logits
+
+
+class Batch:
+    """A llama_batch filled again and again in place."""
+
+    def __init__(self, n_max: int) -> None:
+        self._token = (ctypes.c_int32 * n_max)()
+        self._pos = (ctypes.c_int32 * n_max)()
+        self._n_seq_id = (ctypes.c_int32 * n_max)(*[1] * n_max)
+        self._seq_id = (ctypes.c_int32 * n_max)()
+        each = ctypes.POINTER(ctypes.c_int32) * n_max
+        size = ctypes.sizeof(ctypes.c_int32)
+        base = ctypes.addressof(self._seq_id)
+        pointers = [ctypes.cast(base + size * i, ctypes.POINTER(ctypes.c_int32)) for i in range(n_max)]
+        self._seq_ids = each(*pointers)
+        self._logits = (ctypes.c_int8 * n_max)()
+        self._batch = c.llama_batch(0, self._token, None, self._pos, self._n_seq_id, self._seq_ids, self._logits)
+        self._tokens = np.ctypeslib.as_array(self._token)
+        self._positions = np.ctypeslib.as_array(self._pos)
+        self._rows = np.ctypeslib.as_array(self._seq_id)
+        self._wanted = np.ctypeslib.as_array(self._logits)
+        self.n_tokens = 0
+        self.n_logits = 0
+
+    def add(self, row: int, position: int, tokens: Sequence[int], *, logits: bool) -> int:
+        start, end = self.n_tokens, self.n_tokens + len(tokens)
+        self.n_tokens = end
+        self.n_logits += logits
+        if len(tokens) == 1:  # a sequence that decodes: plain stores beat numpy's slices eight times
+            self._token[start], self._pos[start], self._seq_id[start] = tokens[0], position, row
+            self._logits[start] = logits
+            return start
+        self._tokens[start:end] = tokens
+        self._positions[start:end] = np.arange(position, position + len(tokens))
+        self._rows[start:end] = row
+        self._wanted[start:end] = 0
+        self._wanted[end - 1] = logits
+        return end - 1
+
+    def take(self) -> c.llama_batch:
+        """What was added, for one llama_decode; the next `add` begins a new one."""
+        self._batch.n_tokens = self.n_tokens
+        self.n_tokens = self.n_logits = 0
+        return self._batch
+
+
+def _load_mode(load: Load) -> int:
+    if load.use_mmap:
+        # AUTO maps the file unless the devices do better without.
+        return int(c.LLAMA_LOAD_MODE_MMAP_MLOCK if load.use_mlock else c.LLAMA_LOAD_MODE_AUTO)
+    return int(c.LLAMA_LOAD_MODE_MLOCK if load.use_mlock else c.LLAMA_LOAD_MODE_NONE)

@@ -1,0 +1,125 @@
+"""One running sequence: its tokens, how it chooses them, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Tokens
+from time import perf_counter_ns
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power.events import Logprob
+from power.stream.stop import StopMatcher
+from power.stream.utf8 import Utf8Decoder
+from power.worker.logprobs import Distribution
+from power.worker.sampler import Sampler
+from power.worker.vocab import Vocab
+from power.worker.wire import Done, Piece, Start
+
+Reason = Literal["stop", "length", "cancel"]
+
+
+class Sequence:
+    """What belongs to one `Start`, until its `Done`.
+
+    Attributes:
+        id: the server's number for it.
+        row: where its tokens are in the KV cache.
+        tokens: prompt and answer; the first `n_past` of them are in the row.
+        ended: why it has ended, once it has.
+    """
+
+    def __init__(self, start: Start, prompt: list[int], n_ctx: int, sampler: Sampler, vocab: Vocab) -> None:
+        self.id = start.id
+        self.tokens = prompt
+        self.row = -1
+        self.n_past = 0
+        self.ended: Reason | None = None
+        self._n_prompt = len(prompt)
+        self._n_cached = 0
+        self._n_generated = 0
+        # The last token need not fit: it is reported, but never decoded.
+        room = n_ctx - len(prompt)
+        self._n_predict = room if start.n_predict < 0 else min(room, start.n_predict)
+        self._n_probs = start.n_probs
+        self._sampler = sampler
+        self._vocab = vocab
+        self._utf8 = Utf8Decoder()
+        self._stop = StopMatcher(start.stop)
+        self._seated_at = self._first_at = self._last_at = perf_counter_ns()
+
+    @property
+    def pending(self) -> int:
+        """Tokens known and not yet decoded; 1 while the answer is being written."""
+        return len(self.tokens) - self.n_past
+
+    def take_seat(self, row: int, n_cached: int) -> None:
+        """The row holds the prompt's first `n_cached` tokens already."""
+        self.row = row
+        self.n_past = self._n_cached = n_cached
+        self._sampler.see(self.tokens)
+
+    def next_tokens(self, n: int) -> Tokens[int]:
+        """The first `n` pending ones."""
+        return self.tokens[self.n_past : self.n_past + n]
+
+    def advance(self, n: int) -> None:
+        """So many more tokens are in the row."""
+        self.n_past += n
+
+    def step(self, logits: NDArray[np.float32]) -> Piece | None:
+        """Choose the next token from the logits after the last one; `ended` may be set afterwards.
+
+        Raises:
+            NothingToSample: the sequence cannot go on.
+        """
+        self._last_at = perf_counter_ns()
+        if not self._n_generated:
+            self._first_at = self._last_at
+        if self._n_predict == 0:
+            return self._end("length")
+        distribution = None if self._n_probs is None else Distribution(logits, self._n_probs)
+        token = self._sampler.sample(logits)
+        if self._vocab.is_eog(token):
+            return self._end("stop")
+        logprobs = (distribution.describe(token, self._vocab),) if distribution else ()
+        return self._take(token, logprobs)
+
+    def done(self) -> Done:
+        """What the server is told at the end."""
+        return Done(
+            id=self.id,
+            reason=self.ended or "cancel",
+            n_prompt=self._n_prompt,
+            n_cached=self._n_cached,
+            n_generated=self._n_generated,
+            prefill_ns=self._first_at - self._seated_at,
+            decode_ns=self._last_at - self._first_at,
+        )
+
+    def close(self) -> None:
+        """Give back what C holds for it."""
+        self._sampler.close()
+
+    def _take(self, token: int, logprobs: tuple[Logprob, ...]) -> Piece:
+        self.tokens.append(token)
+        self._n_generated += 1
+        text = self._stop.feed(self._utf8.feed(self._vocab.piece(token)))
+        if self._stop.matched is not None:
+            self.ended = "stop"
+        elif self._n_generated >= self._n_predict:
+            text += self._flush()
+            self.ended = "stop" if self._stop.matched is not None else "length"
+        else:
+            self._sampler.accept(token)
+        return Piece(self.id, text, (token,), logprobs)
+
+    def _end(self, reason: Reason) -> Piece | None:
+        self.ended = reason
+        text = self._flush()
+        return Piece(self.id, text) if text else None
+
+    def _flush(self) -> str:
+        """The text held back, which nothing can complete any more."""
+        return self._stop.feed(self._utf8.flush()) + self._stop.flush()

@@ -1,0 +1,66 @@
+"""A model's vocabulary: text to tokens, tokens to bytes."""
+
+from __future__ import annotations
+
+import ctypes
+
+import llama_cpp.llama_cpp as c
+
+
+class Vocab:
+    """Tokenizes, and knows the special tokens; -1 is a special token that the vocabulary does not have."""
+
+    def __init__(self, pointer: c.llama_vocab_p) -> None:
+        self.pointer = pointer
+        self.n_tokens: int = c.llama_vocab_n_tokens(pointer)
+        self.bos: int = c.llama_vocab_bos(pointer)
+        self.eos: int = c.llama_vocab_eos(pointer)
+        self.newline: int = c.llama_vocab_nl(pointer)
+        self.adds_bos: bool = c.llama_vocab_get_add_bos(pointer)
+        self._pieces: dict[int, bytes] = {}
+        self._eog: dict[int, bool] = {}
+        self._buffer = ctypes.create_string_buffer(256)
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, special tokens read as such, none added."""
+        data = text.encode(errors="replace")  # lone surrogates have no UTF-8
+        n_max = len(data) + 16  # no token is shorter than a byte, but some tokenizers put a space in front
+        tokens = (ctypes.c_int32 * n_max)()
+        n: int = c.llama_tokenize(self.pointer, data, len(data), tokens, n_max, False, True)
+        if n < 0:
+            raise AssertionError(f"{-n} tokens of {len(data)} bytes")
+        return tokens[:n]
+
+    def tokenize_prompt(self, text: str) -> list[int]:
+        """Like `tokenize`, with the BOS token in front if the vocabulary wants it and the text does not bring it."""
+        return self.with_bos(self.tokenize(text))
+
+    def with_bos(self, tokens: list[int]) -> list[int]:
+        if not self.adds_bos or self.bos < 0 or tokens[:1] == [self.bos]:
+            return tokens
+        return [self.bos, *tokens]
+
+    def piece(self, token: int) -> bytes:
+        """A token as it appears in an answer: control tokens as nothing, user-defined ones as their text."""
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self._render(token)
+        return found
+
+    def text(self, token: int) -> str:
+        """A token as templates write it (`<s>`), empty for -1."""
+        return c.llama_vocab_get_text(self.pointer, token).decode(errors="replace") if token >= 0 else ""
+
+    def is_eog(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+        found = self._eog.get(token)
+        if found is None:
+            found = self._eog[token] = bool(c.llama_vocab_is_eog(self.pointer, token))
+        return found
+
+    def _render(self, token: int) -> bytes:
+        n: int = c.llama_token_to_piece(self.pointer, token, self._buffer, len(self._buffer), 0, False)
+        if n < 0:  # it is longer than the buffer, and -n says how long
+            self._buffer = ctypes.create_string_buffer(-n)
+            return self._render(token)
+        return self._buffer.raw[:n]

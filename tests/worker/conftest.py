@@ -1,0 +1,32 @@
+"""Fixtures: a model written once, workers that have it loaded or nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from power.worker.wire import Ready
+from tests.worker.harness import Worker, open_worker
+from tests.worker.models import write_model
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "bytes.gguf")
+
+
+@pytest.fixture(scope="module")
+def worker(model_path: Path) -> Iterator[Worker]:
+    """A worker with the model loaded, for all tests of a module: each leaves it with nothing running."""
+    with open_worker() as worker:
+        assert isinstance(worker.load(model_path), Ready)
+        yield worker
+
+
+@pytest.fixture
+def fresh_worker() -> Iterator[Worker]:
+    """A worker without a model."""
+    with open_worker() as worker:
+        yield worker
