@@ -34,7 +34,7 @@ clean: ## remove all that was made
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo 'Power needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Power needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`. Name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+		{ echo "Power needs Python 3.11 or newer; $(PYTHON) is not. Name another: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up $(VENV) with `$(PYTHON) --version`"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo 'This Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }

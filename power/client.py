@@ -7,8 +7,8 @@ block hangs up, and a server stops generating when its client hangs up.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -188,7 +188,12 @@ class Client:
                 if response.is_error:
                     await response.aread()
                     raise _refusal(response)
-                yield _chunks(response)
+                lines = response.aiter_lines()
+                async with aclosing(_chunks(lines)) as chunks:
+                    try:
+                        yield chunks
+                    finally:
+                        await _hang_up(response, lines)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None, type: type[T]) -> T:
         with self._transport_errors():
@@ -231,9 +236,22 @@ def _refusal(response: httpx.Response) -> ServerRefused:
     return ServerRefused(str(error), response.status_code)
 
 
-async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
+async def _hang_up(response: httpx.Response, lines: AsyncIterator[str]) -> None:
+    """Close the connection, and with it the generators that httpx reads it through.
+
+    They are nested, and closing the outer one leaves the others to the garbage
+    collector, which Trio warns about. Reading on from a closed connection ends
+    them all.
+    """
+    await response.aclose()
+    with suppress(httpx.TransportError, httpx.StreamError):
+        async for _ in lines:
+            pass
+
+
+async def _chunks(lines: AsyncIterator[str]) -> AsyncGenerator[Chunk, None]:
     done = False
-    async for line in response.aiter_lines():
+    async for line in lines:
         if line:
             chunk = _chunk(line)
             done = done or chunk.usage is not None

@@ -5,6 +5,7 @@
     PowerError
     ├── BadRequest ............... 400  the client's doing; `field` says where
     │   ├── PromptTooLong ........ 400  the prompt does not fit the context
+    │   ├── BodyTooSlow .......... 408
     │   └── BodyTooLarge ......... 413
     ├── ModelNotFound ............ 404
     ├── Overloaded ............... 503  come back later; `retry_after` says when
@@ -57,6 +58,12 @@ class PromptTooLong(BadRequest):
         )
         self.n_prompt = n_prompt
         self.n_ctx = n_ctx
+
+
+class BodyTooSlow(BadRequest):
+    """The request's body trickles."""
+
+    status = 408
 
 
 class BodyTooLarge(BadRequest):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -47,6 +47,8 @@ class Power:
 
     async def find(self, name: str) -> StoredModel:
         """The stored model of that name. See `Store.find` for what is raised."""
+        if (remembered := self.store.remembered(name)) is not None:
+            return remembered
         return await trio.to_thread.run_sync(self.store.find, name)
 
 
@@ -75,7 +77,11 @@ class Reply:
     """An answer that has begun: `accepted` is known, `events` are to come."""
 
     def __init__(
-        self, model: StoredModel, accepted: Accepted, tokens: tuple[int, ...], events: AsyncIterator[Text | Finished]
+        self,
+        model: StoredModel,
+        accepted: Accepted,
+        tokens: tuple[int, ...],
+        events: AsyncGenerator[Text | Finished, None],
     ):
         self.model = model
         self.accepted = accepted
@@ -111,12 +117,8 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
         assert isinstance(accepted, wire.Accepted)
         clock = _Clock(started, use.model, trio.current_time())
         power.metrics.accepted(str(plan.stored.name), clock.waited)
-        yield Reply(
-            plan.stored,
-            Accepted(accepted.n_prompt, accepted.n_cached),
-            accepted.tokens,
-            _read(mailbox, _Stages(plan, request), clock),
-        )
+        async with aclosing(_read(mailbox, _Stages(plan, request), clock)) as events:
+            yield Reply(plan.stored, Accepted(accepted.n_prompt, accepted.n_cached), accepted.tokens, events)
 
 
 async def load_model(power: Power, name: str, *, options: dict[str, Any], keep_alive: float | None) -> StoredModel:
@@ -153,13 +155,15 @@ def _plan(stored: StoredModel, request: Generation) -> _Plan:
         _require(stored, "vision", f"{stored.name.full} does not support images")
     if request.template:
         raise BadRequest("a template in the request is not supported", field="template")
+    if stored.adapters:
+        raise BadRequest(f"{stored.name.full} has LoRA adapters, which cannot be applied yet", field="model")
     think = _think(stored, request)
     grammar = _grammar(request)
     return _Plan(stored, _options(stored, request.options), _render(stored, request, think), think, grammar)
 
 
 def _require(stored: StoredModel, capability: str, otherwise: str) -> None:
-    if capability not in stored.facts.capabilities:
+    if capability not in stored.capabilities:
         raise BadRequest(otherwise, field="model")
 
 
@@ -171,7 +175,7 @@ def _options(stored: StoredModel, options: dict[str, Any]) -> Options:
 
 
 def _think(stored: StoredModel, request: Generation) -> bool | str | None:
-    if "thinking" not in stored.facts.capabilities:
+    if "thinking" not in stored.capabilities:
         if request.think:
             raise BadRequest(f'"{request.model}" does not support thinking', field="think")
         return None
@@ -285,7 +289,7 @@ def _ns(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-async def _read(mailbox: Mailbox, stages: _Stages, clock: _Clock) -> AsyncIterator[Text | Finished]:
+async def _read(mailbox: Mailbox, stages: _Stages, clock: _Clock) -> AsyncGenerator[Text | Finished, None]:
     while True:
         match await mailbox.get():
             case wire.Piece() as piece:

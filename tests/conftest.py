@@ -14,7 +14,7 @@ from power.config import Config
 from power.serve import serve
 
 from .support import add_model
-from .worker.conftest import write_model
+from .worker.models import write_model
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 

@@ -7,9 +7,8 @@ that its slot is free by then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import Protocol, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Protocol
 
 import msgspec
 
@@ -79,19 +78,17 @@ async def stream(
     reply = await request.exchange.enter_async_context(open_generation(power, generation))
     first = await anext(reply.events)
     made = encoder(reply)
-    events = cast(AsyncGenerator[Text | Finished, None], reply.events)
-    return stream_response(encoded(first, events, made), made.content_type)
+    return stream_response(encoded(first, reply.events, made), made.content_type)
 
 
 async def encoded(
-    first: Text | Finished, events: AsyncGenerator[Text | Finished, None], encoder: Encoder
+    first: Text | Finished, events: AsyncIterator[Text | Finished], encoder: Encoder
 ) -> AsyncGenerator[bytes, None]:
-    """The stream's bytes; `events` is closed when they end, however that comes."""
+    """The stream's bytes. Owns nothing: `events` is closed by whoever opened the generation."""
     try:
-        async with aclosing(events):
-            yield _encode(first, encoder)
-            async for event in events:
-                yield _encode(event, encoder)
+        yield _encode(first, encoder)
+        async for event in events:
+            yield _encode(event, encoder)
     except Exception as error:  # the status is long out: the stream itself has to say it
         yield encoder.failed(as_power_error(error))
 

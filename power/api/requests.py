@@ -15,7 +15,7 @@ import msgspec
 import trio
 from quart_trio.wrappers import TrioRequest
 
-from power.errors import BadRequest, BodyTooLarge
+from power.errors import BadRequest, BodyTooLarge, BodyTooSlow
 
 BODY_SECONDS = 60.0  # for a body to come, plus a second for each BODY_RATE bytes of it
 BODY_RATE = 64 * 1024
@@ -34,12 +34,6 @@ class Request(TrioRequest):
 
     exchange: AsyncExitStack  # what has to live until the answer's last byte is out
     is_read = False  # the end of its body has been seen
-
-
-class BodyTooSlow(BadRequest):
-    """The body did not arrive in time."""
-
-    status = 408
 
 
 async def read_body(request: Request, limit: int) -> bytes:

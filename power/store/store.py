@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from power.config import Config
 from power.errors import BadRequest, LoadFailed, ModelNotFound, PowerError
@@ -40,9 +41,18 @@ class Store:
         self._facts = _FactsCache()
         self._writing = threading.Lock()  # `tiny` is written by one thread at a time
         self._read_only = False  # it could not be written, and is served from the package
+        self._found: dict[str, _Found] = {}
 
     def __repr__(self) -> str:
         return f"<Store at {self.models_dir}>"
+
+    def remembered(self, name: str) -> StoredModel | None:
+        """The model as it was last found under this very name, if its files are the same still.
+
+        Costs two looks at the disk and reads nothing, so it may be called where `find` would block too long.
+        """
+        found = self._found.get(name)
+        return found.model if found is not None and found.is_current() else None
 
     def find(self, name: str) -> StoredModel:
         """The model of this name, whatever the case of its letters; `tiny` is written if it is not there.
@@ -52,6 +62,13 @@ class Store:
             ModelNotFound: there is no such model.
             LoadFailed: there is, but it cannot be read; the message says why.
         """
+        model = self._find(name)
+        manifest = self._manifest_path(model.name)
+        if manifest.is_file():
+            self._found[name] = _Found(model, {path: _version(path) for path in (manifest, model.path)})
+        return model
+
+    def _find(self, name: str) -> StoredModel:
         wanted = parse_reference(name)
         if _same(wanted, self._tiny.name) and self._tiny.is_packaged and self._must_serve_packaged():
             return self._tiny.in_place()
@@ -109,8 +126,9 @@ class Store:
 
     def _stored_as(self, wanted: Name) -> Name | None:
         """The spelling on disk of a name: the same, or one that differs in case only."""
-        found = [name for name in self._names() if _same(name, wanted)]
-        return wanted if wanted in found else next(iter(found), None)
+        if self._manifest_path(wanted).is_file():
+            return wanted
+        return next((name for name in self._names() if _same(name, wanted)), None)
 
     def _names(self) -> Iterator[Name]:
         """Every name that has a manifest; what else lies there is passed over, as Ollama does."""
@@ -133,15 +151,33 @@ async def open_store(config: Config) -> AsyncIterator[Store]:
     yield Store(config.models_dir)
 
 
+class _Found(NamedTuple):
+    """A model, and the versions of the files it was read from."""
+
+    model: StoredModel
+    versions: dict[Path, tuple[int, ...]]
+
+    def is_current(self) -> bool:
+        try:
+            return all(_version(path) == version for path, version in self.versions.items())
+        except OSError:
+            return False
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes when a file does."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 class _FactsCache:
     """Facts by file, read again when the file changes."""
 
     def __init__(self) -> None:
-        self._facts: dict[Path, tuple[tuple[int, int], Facts]] = {}
+        self._facts: dict[Path, tuple[tuple[int, ...], Facts]] = {}
 
     def read(self, path: Path) -> Facts:
-        status = path.stat()
-        version = (status.st_mtime_ns, status.st_size)
+        version = _version(path)
         # Two threads may both read the file; they store the same, and a dict's item is set at once.
         cached = self._facts.get(path)
         if cached is None or cached[0] != version:

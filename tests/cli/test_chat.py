@@ -12,7 +12,7 @@ import pytest
 from .conftest import COMMAND, ENDLESS, PATIENCE, Environment
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
-READY = ">>> "
+READY, MORE = ">>> ", "..."
 
 
 @pytest.fixture
@@ -36,18 +36,19 @@ def chat(environ: Environment) -> Iterator[pexpect.spawn]:
         yield child
 
 
-def say(chat: pexpect.spawn, text: str) -> str:
+def say(chat: pexpect.spawn, text: str, prompt: str = READY) -> str:
     """Type a line; what is printed until the next prompt, as a person sees it."""
     chat.send(text + "\r")
-    chat.expect_exact("\r\n")
-    return wait_prompt(chat)
+    return wait_prompt(chat, prompt)
 
 
-def wait_prompt(chat: pexpect.spawn) -> str:
-    # The editor draws its prompt after switching bracketed paste on; an answer may hold the same signs.
+def wait_prompt(chat: pexpect.spawn, prompt: str = READY) -> str:
+    # The editor turns bracketed paste on when it takes the terminal and off when it gives it back.
+    # Between the two it draws its line as often as it likes; what is printed comes after.
+    chat.expect_exact("\x1b[?2004l")
     chat.expect_exact("\x1b[?2004h")
     printed = chat.before or ""
-    chat.expect_exact(READY)
+    chat.expect_exact(prompt)
     return ESCAPES.sub("", printed)
 
 
@@ -67,11 +68,9 @@ def test_every_turn_goes_with_the_next_question_until_cleared(chat: pexpect.spaw
     assert n_prompt(say(chat, "My name is Ada.")) == first
 
 
-def test_a_message_may_have_several_lines(chat: pexpect.spawn, environ: Environment) -> None:
-    chat.send('"""\r')
-    chat.expect_exact("...")
-    chat.send("Hello,\r")
-    chat.expect_exact("...")
+def test_a_message_may_have_several_lines(chat: pexpect.spawn) -> None:
+    say(chat, '"""', MORE)
+    say(chat, "Hello,", MORE)
     answer = say(chat, 'who are you?"""')
 
     assert "tiny" in answer
@@ -95,10 +94,10 @@ def test_ctrl_c_stops_the_answer_and_not_the_session(chat: pexpect.spawn) -> Non
     name, _, value = ENDLESS.partition("=")
     say(chat, f"/set parameter {name} {value}")
     chat.send("Hello, who are you?\r")
-    chat.expect_exact("\r\n")
+    chat.expect_exact("\x1b[?2004l")
     chat.expect(r"\w+ \w+")
     chat.sendintr()
-    wait_prompt(chat)
+    chat.expect_exact(READY)
     say(chat, f'/set parameter {name} {{"0": 0}}')
 
     assert "tiny" in say(chat, "Hello, who are you?")

@@ -1,4 +1,7 @@
-"""A model small enough to be written for a test."""
+"""Models small enough to be written for a test: random weights over a vocabulary of bytes.
+
+They answer any prompt with random bytes, the same ones each time.
+"""
 
 from __future__ import annotations
 
@@ -12,43 +15,95 @@ from numpy.typing import NDArray
 UNK, BOS, EOS = 0, 1, 2
 FIRST_BYTE = 3  # token of byte 0
 WORDS = ["▁", "e", "a", "t", "h", "▁the", "th", "he", "▁t", "\n"]
+N_VOCAB = FIRST_BYTE + 256 + len(WORDS)
+
+Tensor = tuple[str, tuple[int, ...]]
 
 
-def write_model(path: Path, *, n_embd: int = 64, n_layer: int = 2, n_ctx: int = 512, seed: int = 1) -> Path:
-    """A Llama with random weights over a vocabulary of bytes: it answers any prompt with random bytes."""
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *WORDS]
-    types = [2, 3, 3, *[6] * 256, *[1] * len(WORDS)]
-    writer = gguf.GGUFWriter(path, "llama")
+def write_model(path: Path, *, n_embd: int = 64, n_layer: int = 2, n_ctx: int = 512) -> Path:
+    """A Llama: plain attention."""
+    writer = open_writer(path, "llama", n_embd, n_layer, n_ctx)
+    add_attention(writer, n_embd)
+    return finish(writer, path, [*ends(n_embd), *attention_tensors(n_embd, n_layer)])
+
+
+def write_sliding_model(path: Path, *, window: int = 16, n_layer: int = 6) -> Path:
+    """A Gemma 3: five layers of six see only the last `window` tokens."""
+    n_embd = 64
+    writer = open_writer(path, "gemma3", n_embd, n_layer, 512)
+    add_attention(writer, n_embd)
+    writer.add_key_length(n_embd // 4)
+    writer.add_value_length(n_embd // 4)
+    writer.add_sliding_window(window)
+    tensors: list[Tensor] = [*ends(n_embd), *attention_tensors(n_embd, n_layer)]
+    for layer in range(n_layer):
+        tensors += [(f"blk.{layer}.{name}_norm.weight", (n_embd // 4,)) for name in ("attn_q", "attn_k")]
+        tensors += [(f"blk.{layer}.post_{name}_norm.weight", (n_embd,)) for name in ("attention", "ffw")]
+    return finish(writer, path, tensors)
+
+
+def write_recurrent_model(path: Path, *, n_layer: int = 2) -> Path:
+    """A Mamba: a state instead of a KV cache."""
+    n_embd, n_inner, n_conv, n_state, n_rank = 64, 128, 4, 16, 4
+    writer = open_writer(path, "mamba", n_embd, n_layer, 512)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_ssm_conv_kernel(n_conv)
+    writer.add_ssm_inner_size(n_inner)
+    writer.add_ssm_state_size(n_state)
+    writer.add_ssm_time_step_rank(n_rank)
+    tensors: list[Tensor] = [*ends(n_embd)]
+    for layer in range(n_layer):
+        shapes = {
+            "attn_norm.weight": (n_embd,),
+            "ssm_in.weight": (2 * n_inner, n_embd),
+            "ssm_conv1d.weight": (n_inner, n_conv),
+            "ssm_conv1d.bias": (n_inner,),
+            "ssm_x.weight": (n_rank + 2 * n_state, n_inner),
+            "ssm_dt.weight": (n_inner, n_rank),
+            "ssm_dt.bias": (n_inner,),
+            "ssm_a": (n_inner, n_state),
+            "ssm_d": (n_inner,),
+            "ssm_out.weight": (n_embd, n_inner),
+        }
+        tensors += [(f"blk.{layer}.{name}", shape) for name, shape in shapes.items()]
+    return finish(writer, path, tensors)
+
+
+def open_writer(path: Path, architecture: str, n_embd: int, n_layer: int, n_ctx: int) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_context_length(n_ctx)
     writer.add_embedding_length(n_embd)
     writer.add_block_count(n_layer)
-    writer.add_feed_forward_length(2 * n_embd)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(tokens))
+    writer.add_vocab_size(N_VOCAB)
     writer.add_tokenizer_model("llama")
-    writer.add_token_list(tokens)
-    writer.add_token_scores([-float(i) for i in range(len(tokens))])
-    writer.add_token_types(types)
+    writer.add_token_list(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *WORDS])
+    writer.add_token_scores([-float(i) for i in range(N_VOCAB)])
+    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * len(WORDS)])
     writer.add_bos_token_id(BOS)
     writer.add_eos_token_id(EOS)
     writer.add_unk_token_id(UNK)
     writer.add_add_bos_token(True)
-    for name, shape in tensor_shapes(n_embd, n_layer, len(tokens)):
-        writer.add_tensor(name, random_tensor(name, shape, seed))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return writer
 
 
-def tensor_shapes(n_embd: int, n_layer: int, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """A Llama's tensors, with half as many key-value heads as heads."""
-    yield "token_embd.weight", (n_vocab, n_embd)
-    yield "output.weight", (n_vocab, n_embd)
+def add_attention(writer: gguf.GGUFWriter, n_embd: int) -> None:
+    """Four heads, two of them for keys and values."""
+    writer.add_feed_forward_length(2 * n_embd)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+
+
+def ends(n_embd: int) -> Iterator[Tensor]:
+    """What every model begins and ends with."""
+    yield "token_embd.weight", (N_VOCAB, n_embd)
+    yield "output.weight", (N_VOCAB, n_embd)
     yield "output_norm.weight", (n_embd,)
+
+
+def attention_tensors(n_embd: int, n_layer: int) -> Iterator[Tensor]:
     for layer in range(n_layer):
         block = f"blk.{layer}."
         yield block + "attn_norm.weight", (n_embd,)
@@ -62,10 +117,22 @@ def tensor_shapes(n_embd: int, n_layer: int, n_vocab: int) -> Iterator[tuple[str
         yield block + "ffn_down.weight", (n_embd, 2 * n_embd)
 
 
-def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+def finish(writer: gguf.GGUFWriter, path: Path, tensors: list[Tensor]) -> Path:
+    for name, shape in tensors:
+        writer.add_tensor(name, random_tensor(name, shape))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def random_tensor(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if len(shape) == 1:
         return np.ones(shape, np.float32)
-    rng = np.random.default_rng([seed, *name.encode()])
+    if name.endswith("ssm_a"):  # the state decays
+        return -np.tile(np.arange(1, shape[1] + 1, dtype=np.float32), (shape[0], 1))
+    rng = np.random.default_rng([*name.encode()])
     scale = 4.0  # the layers outweigh the last token, so that an answer is not that token for ever
     tensor: NDArray[np.float32] = (rng.standard_normal(shape) * scale / shape[1] ** 0.5).astype(np.float32)
     if name == "output.weight":

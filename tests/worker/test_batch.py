@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import DECODING_TARGET, PREFILL_TARGET, Pace, plan_step
+from power.worker.batch import DECODING_TARGET, MIN_PREFILL, PREFILL_TARGET, Pace, plan_step
 
 PENDING = st.lists(st.integers(1, 3000), min_size=1, max_size=16)
 BUDGET = st.integers(1, 2048)
@@ -58,8 +58,8 @@ def test_a_step_with_a_prompt_stays_near_its_target(seconds_per_token: float, n_
     n = pace.prefill(decoding=decoding)
 
     target = DECODING_TARGET if decoding else PREFILL_TARGET
-    assert 32 <= n <= n_batch
-    assert n == 32 or n * seconds_per_token <= target * 1.01
+    assert min(MIN_PREFILL, n_batch) <= n <= n_batch
+    assert n <= MIN_PREFILL or n * seconds_per_token <= target * 1.01
     assert n == n_batch or n & (n - 1) == 0
 
 
