@@ -6,7 +6,13 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +84,29 @@ async def wait_until(condition: Callable[[], object], seconds: float = 30) -> No
     with trio.fail_after(seconds):
         while not condition():
             await trio.sleep(0.01)
+
+
+@cache
+def sdist() -> Path:
+    """The unpacked sdist of the pinned llama-cpp-python: real vocabularies and templates, made once a machine.
+
+    `POWER_SDIST` names a copy that is there already.
+    """
+    if given := os.environ.get("POWER_SDIST"):
+        return Path(given)
+    version = metadata.version("llama-cpp-python")
+    folder = Path(tempfile.gettempdir()) / f"power-sdist-{os.getuid()}"
+    unpacked = folder / f"llama_cpp_python-{version}"
+    if not unpacked.exists():
+        folder.mkdir(exist_ok=True)
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
+        subprocess.run(
+            [*pip, "--no-binary", ":all:", "--dest", str(folder), f"llama-cpp-python=={version}"], check=True
+        )
+        with (
+            tarfile.open(folder / f"{unpacked.name}.tar.gz") as tar,
+            tempfile.TemporaryDirectory(dir=folder) as partial,
+        ):
+            tar.extractall(partial, filter="data")
+            (Path(partial) / unpacked.name).rename(unpacked)
+    return unpacked

@@ -116,7 +116,6 @@ def run(
     from power.cli.parameters import read_format, read_parameters, read_think
     from power.cli.run import Request
     from power.cli.run import run as run_model
-    from power.config import load_config
     from power.durations import parse_keep_alive
 
     if keepalive is not None:
@@ -133,7 +132,7 @@ def run(
         wordwrap=not nowordwrap,
         verbose=verbose,
     )
-    return int(_trio(run_model, load_config(), request))
+    return int(_trio(run_model, _config(), request))
 
 
 def _prompt(words: tuple[str, ...]) -> str | None:
@@ -208,9 +207,8 @@ def list_(prefix: str = "", /) -> None:
         Only those whose names begin so.
     """
     from power.cli.listing import list_models
-    from power.config import load_config
 
-    _trio(list_models, load_config(), prefix)
+    _trio(list_models, _config(), prefix)
 
 
 @app.command(sort_key=3, help_epilogue="")
@@ -223,9 +221,8 @@ def ps(prefix: str = "", /) -> None:
         Only those whose names begin so.
     """
     from power.cli.listing import list_running
-    from power.config import load_config
 
-    _trio(list_running, load_config(), prefix)
+    _trio(list_running, _config(), prefix)
 
 
 @app.command(sort_key=4, help_epilogue="")
@@ -260,7 +257,6 @@ def show(
         Also metadata and tensors.
     """
     from power.cli.listing import show_model
-    from power.config import load_config
 
     parts = {
         "license": license,
@@ -274,7 +270,7 @@ def show(
         raise BadRequest(
             "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can be specified"
         )
-    _trio(show_model, load_config(), model, "".join(wanted), verbose)
+    _trio(show_model, _config(), model, "".join(wanted), verbose)
 
 
 @app.command(sort_key=5, help_epilogue="")
@@ -287,9 +283,8 @@ def stop(model: str, /) -> None:
         The model's name.
     """
     from power.cli.listing import stop_model
-    from power.config import load_config
 
-    _trio(stop_model, load_config(), model)
+    _trio(stop_model, _config(), model)
 
 
 @app.command(name="help", sort_key=6, help_epilogue="")
@@ -298,6 +293,16 @@ def help_(*command: str) -> None:
     if command and command[0] not in app:
         raise BadRequest(f"unknown command '{command[0]}'")
     app.help_print([*command])
+
+
+def _config() -> Any:
+    """The settings, for commands that speak only of what they were asked, or of everything."""
+    from power.config import load_config
+
+    config = load_config()
+    if config.debug:
+        _log("DEBUG")
+    return config
 
 
 def _trio(function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
@@ -313,3 +318,5 @@ def _log(level: str) -> None:
     import logging
 
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    for talkative in ("httpcore", "httpx"):
+        logging.getLogger(talkative).setLevel("WARNING")

@@ -7,6 +7,7 @@ with the command.  So there is one way to a model, not two.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -60,7 +61,16 @@ async def open_own(config: Config) -> AsyncIterator[Client]:
 
     with TemporaryDirectory(prefix="power-") as directory, unwrapped():
         async with trio.open_nursery() as nursery:
+            await nursery.start(_end_on_signals)
             address = await nursery.start(partial(serve, config, bind=f"unix:{directory}/socket"))
             async with open_client(address) as client:
                 yield client
             nursery.cancel_scope.cancel()
+
+
+async def _end_on_signals(task_status: trio.TaskStatus[None]) -> None:
+    """Asked to end, or with the terminal gone, close what was opened; the status is what shells make of it."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            raise SystemExit(128 + number)

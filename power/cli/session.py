@@ -160,4 +160,4 @@ class Session:
             self.options[name] = read_parameter(name, words)
         except BadRequest as error:
             return Say(f"Couldn't set parameter: {error}")
-        return Say(f"Set parameter '{name}' to '{', '.join(words)}'")
+        return Say(f"Set parameter '{name}' to '{(', ' if name == 'stop' else ' ').join(words)}'")

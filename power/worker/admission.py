@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from power.worker.candidates import Candidates
 from power.worker.llama import Llama
-from power.worker.prefix import Copy, Operation, Rows
+from power.worker.prefix import Copy, Cut, Drop, Operation, Park, Restore, Rows
 from power.worker.sampler import BadSampling, Sampler
 from power.worker.sequence import Sequence
 from power.worker.wire import Refused, Start
@@ -25,6 +28,7 @@ class Admission:
         self._llama = llama
         self._n_slots = n_slots
         self._candidates = Candidates(llama.vocab.n_tokens)
+        self._parked: dict[int, NDArray[np.uint8]] = {}  # states by their keys in `rows`
         self.rows = Rows(llama.n_rows, llama.n_cells, can_cut=llama.can_cut)
 
     def admit(self, start: Start, n_running: int) -> Sequence:
@@ -71,17 +75,24 @@ class Admission:
     def _seat(self, sequence: Sequence) -> None:
         seat = self.rows.seat(sequence.tokens)
         n_cached = seat.n_cached
-        if not (self._apply(seat.operations) and (n_cached == 0 or self._llama.holds(seat.row, n_cached))):
+        # All of them are done even if one fails: the table counts on it.
+        done = [self._do(operation) for operation in seat.operations]
+        if not (all(done) and (n_cached == 0 or self._llama.holds(seat.row, n_cached))):
             # The memory cannot do it, or does not have it any more: compute all of it again.
-            self._llama.cut(seat.row, self.rows.forget(seat.row).n_tokens)
+            self._llama.cut(*self.rows.forget(seat.row))
             n_cached = 0
         sequence.take_seat(seat.row, n_cached)
 
-    def _apply(self, operations: tuple[Operation, ...]) -> bool:
-        return all(self._do(operation) for operation in operations)
-
     def _do(self, operation: Operation) -> bool:
-        if isinstance(operation, Copy):
-            self._llama.copy(*operation)
-            return True
-        return self._llama.cut(*operation)
+        match operation:
+            case Cut(row, n_tokens):
+                return self._llama.cut(row, n_tokens)
+            case Copy(row, source, n_tokens):
+                self._llama.copy(row, source, n_tokens)
+            case Park(row, key):
+                self._parked[key] = self._llama.park(row)
+            case Restore(row, key):
+                return self._llama.restore(row, self._parked[key])
+            case Drop(key):
+                del self._parked[key]
+        return True

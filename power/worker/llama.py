@@ -21,10 +21,6 @@ from power.worker.vocab import Vocab
 from power.worker.wire import Load
 
 N_UBATCH = 512  # tokens; llama.cpp's own default
-# Rows beyond the slots, so that finished sequences stay as cache. Each costs one
-# row of logits in memory; llama.cpp's limit for all of them is 256.
-CACHE_ROWS = 12
-MAX_ROWS = 256
 KV_TYPES = {
     "f32": c.GGML_TYPE_F32,
     "f16": c.GGML_TYPE_F16,
@@ -75,7 +71,7 @@ class Llama:
         self.can_cut = not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
         self.n_ctx_train: int = c.llama_model_n_ctx_train(self._model)
         self.n_ctx = min(load.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else load.n_ctx
-        self.n_rows = min(load.n_slots + CACHE_ROWS, MAX_ROWS) if self.can_cut else load.n_slots
+        self.n_rows = load.n_slots
         self.n_batch = max(load.n_batch, load.n_slots)
         self.context = self._open_context(load)
         self.n_cells: int = c.llama_n_ctx(self.context)
@@ -135,6 +131,17 @@ class Llama:
     def copy(self, row: int, source: int, n_tokens: int) -> None:
         """Let `row` share the first `n_tokens` of `source`."""
         c.llama_memory_seq_cp(self._memory, source, row, 0, n_tokens)
+
+    def park(self, row: int) -> NDArray[np.uint8]:
+        """A copy of a row's state, for `restore`."""
+        size: int = c.llama_state_seq_get_size(self.context, row)
+        state = np.empty(size, np.uint8)
+        written: int = c.llama_state_seq_get_data(self.context, _bytes_of(state), size, row)
+        return state[:written]
+
+    def restore(self, row: int, state: NDArray[np.uint8]) -> bool:
+        """Give an empty row a saved state. False: there was no room, and the row is still empty."""
+        return bool(c.llama_state_seq_set_data(self.context, _bytes_of(state), len(state), row))
 
     def holds(self, row: int, n_tokens: int) -> bool:
         """Whether a row really has all that is needed to go on after `n_tokens`.
@@ -267,6 +274,11 @@ class Batch:
         self._batch.n_tokens = self.n_tokens
         self.n_tokens = self.n_logits = 0
         return self._batch
+
+
+def _bytes_of(array: NDArray[np.uint8]) -> ctypes.Array[ctypes.c_uint8]:
+    pointer: ctypes.Array[ctypes.c_uint8] = array.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))  # type: ignore[assignment]
+    return pointer
 
 
 def _load_mode(load: Load) -> int:

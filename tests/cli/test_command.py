@@ -72,7 +72,7 @@ def test_a_model_is_listed_shown_and_stopped(power: Run, server: str) -> None:
     assert re.search(r"^tiny:latest +[0-9a-f]{12} +\S+ MB +100% CPU +\d+ +4 minutes from now +$", running, re.MULTILINE)
     assert "architecture" in shown
     assert stopped.returncode == 0
-    assert "tiny" not in power("ps", OLLAMA_HOST=server).stdout
+    assert re.fullmatch(r"NAME .*\n(tiny:latest .* Stopping\.\.\. +\n)?", power("ps", OLLAMA_HOST=server).stdout)
 
 
 def test_models_are_listed_and_shown_without_a_server_too(power: Run) -> None:
@@ -151,6 +151,23 @@ def test_ctrl_c_stops_an_answer(environ: Environment) -> None:
         assert begun
         assert (process.returncode, errors) == (130, b"")
         assert rest.endswith(b"\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(
+    environ: Environment, tmp_path: Path, number: signal.Signals
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [*COMMAND, "run", "tiny", "Hi", "--think=false", "-o", ENDLESS]
+    with subprocess.Popen(command, env=environ | {"TMPDIR": str(scratch)}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        os.read(process.stdout.fileno(), 1)
+        assert list(scratch.iterdir())
+        process.send_signal(number)
+
+        assert process.wait(PATIENCE) == 128 + number
+        assert list(scratch.iterdir()) == []
 
 
 def test_a_reader_that_has_had_enough_ends_the_command_quietly(environ: Environment) -> None:
