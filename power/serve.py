@@ -57,8 +57,8 @@ async def serve(
 async def serve_until_signalled(config: Config) -> None:
     """`power serve`: serve until SIGINT or SIGTERM."""
     asked = trio.Event()
-    async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch_signals, signals, asked, nursery.cancel_scope)
             await serve(config, stop=asked.wait)
             nursery.cancel_scope.cancel()

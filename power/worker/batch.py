@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MIN_PREFILL = 64  # tokens; half as many cost a quarter of the speed (0.5B, Q4_0), twice as many gain nothing
+# Tokens. Flash attention on a CPU takes queries in tiles of 64 (ggml-cpu/ops.cpp): 67 tokens took
+# 520 ms where 64 took 370 (0.5B, one thread), and fewer than a tile go a slower way.
+TILE = 64
 DECODING_TARGET = 0.15  # seconds a step may take while others wait for their next token
 PREFILL_TARGET = 0.5  # seconds a step may take at all: a Cancel is noticed after it
-FIRST_PREFILL = 64  # tokens, while nothing is known about the speed
 FAIR_SHARE = 4  # one part in so many of the prefill is dealt out evenly
 
 
@@ -64,21 +65,23 @@ class Pace:
         self._n_batch = n_batch
         self._seconds_per_token = 0.0  # 0: not measured yet
 
-    def prefill(self, *, decoding: bool) -> int:
-        """Tokens of prompts for the next step; `decoding`: somebody waits for their next token in it.
+    def prefill(self, n_decoding: int) -> int:
+        """Tokens of prompts for the next step, in which `n_decoding` sequences wait for their next token.
 
-        A power of two or all of the batch, so that llama.cpp sees few different shapes.
+        Together they are a power of two or all of the batch: few different
+        shapes, and whole tiles.
         """
-        if not self._seconds_per_token:
-            return min(FIRST_PREFILL, self._n_batch)
-        target = DECODING_TARGET if decoding else PREFILL_TARGET
-        n = max(MIN_PREFILL, int(target / self._seconds_per_token))
-        return self._n_batch if n >= self._n_batch else 1 << (n.bit_length() - 1)
+        return max(1, self._step_size(DECODING_TARGET if n_decoding else PREFILL_TARGET) - n_decoding)
 
     def record(self, n_tokens: int, seconds: float) -> None:
         """A step of `n_tokens` took so long; only steps with a prompt in them tell anything."""
-        if n_tokens < MIN_PREFILL // 2:
+        if n_tokens < TILE // 2:
             return
         measured = seconds / n_tokens
         old = self._seconds_per_token or measured
         self._seconds_per_token = (old + measured) / 2
+
+    def _step_size(self, target: float) -> int:
+        """Tokens that take `target` seconds, as far as it can be known."""
+        n = int(target / self._seconds_per_token) if self._seconds_per_token else TILE
+        return min(max(TILE, 1 << n.bit_length() >> 1), self._n_batch)

@@ -80,7 +80,7 @@ class Loop:
 
     def _step(self) -> None:
         pending = [sequence.pending for sequence in self._running]
-        chunks = plan_step(pending, self._pace.prefill(decoding=1 in pending))
+        chunks = plan_step(pending, self._pace.prefill(pending.count(1)))
         while chunks:
             try:
                 self._decode(chunks)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import DECODING_TARGET, MIN_PREFILL, PREFILL_TARGET, Pace, plan_step
+from power.worker.batch import DECODING_TARGET, PREFILL_TARGET, TILE, Pace, plan_step
 
 PENDING = st.lists(st.integers(1, 3000), min_size=1, max_size=16)
 BUDGET = st.integers(1, 2048)
@@ -51,21 +51,26 @@ def test_nor_is_a_long_one_starved_by_short_ones() -> None:
     assert chunks[0] == 16
 
 
-@given(st.floats(1e-5, 1.0), st.sampled_from([32, 64, 512, 2048]), st.booleans())
-def test_a_step_with_a_prompt_stays_near_its_target(seconds_per_token: float, n_batch: int, decoding: bool) -> None:
+@given(st.floats(1e-5, 1.0), st.sampled_from([32, 64, 512, 2000]), st.integers(0, 16))
+def test_a_step_with_a_prompt_stays_near_its_target(seconds_per_token: float, n_batch: int, n_decoding: int) -> None:
     pace = Pace(n_batch)
     pace.record(64, 64 * seconds_per_token)
-    n = pace.prefill(decoding=decoding)
+    n = pace.prefill(n_decoding) + n_decoding
 
-    target = DECODING_TARGET if decoding else PREFILL_TARGET
-    assert min(MIN_PREFILL, n_batch) <= n <= n_batch
-    assert n <= MIN_PREFILL or n * seconds_per_token <= target * 1.01
+    target = DECODING_TARGET if n_decoding else PREFILL_TARGET
+    assert n <= TILE or n * seconds_per_token <= target * 1.01
+    assert min(TILE, n_batch) <= n <= n_batch
     assert n == n_batch or n & (n - 1) == 0
+
+
+@given(st.integers(1, 64), st.integers(0, 80))
+def test_there_is_always_room_for_some_of_a_prompt(n_batch: int, n_decoding: int) -> None:
+    assert Pace(n_batch).prefill(n_decoding) >= 1
 
 
 def test_a_step_without_a_prompt_tells_nothing_about_the_speed_of_prompts() -> None:
     pace = Pace(512)
-    before = pace.prefill(decoding=False)
+    before = pace.prefill(0)
     pace.record(4, 10.0)
 
-    assert pace.prefill(decoding=False) == before
+    assert pace.prefill(0) == before

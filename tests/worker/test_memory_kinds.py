@@ -59,3 +59,16 @@ def test_a_conversation_goes_on_from_what_is_there(fresh_worker: Worker, path: P
     assert second.done is not None
     assert second.done.n_cached == len(first.accepted.tokens) + len(first.tokens) - 1
     assert [second.tokens] == [answer.tokens for answer in first_answers(path, longer)]
+
+
+def test_two_conversations_that_take_turns_are_both_computed_once(fresh_worker: Worker, path: Path) -> None:
+    fresh_worker.load(path)
+    talks = [fresh_worker.answer(f"{who} {PROMPT}", n_predict=40, want_tokens=True) for who in ("one", "two")]
+    for talk in talks:
+        assert talk.accepted is not None
+        longer = (*talk.accepted.tokens, *talk.tokens, 100, 101, 102)
+        second = fresh_worker.answer(longer, n_predict=20)
+
+        assert second.done is not None
+        assert second.done.n_cached == len(longer) - 4
+        assert [second.tokens] == [answer.tokens for answer in first_answers(path, longer, n_predict=20)]
