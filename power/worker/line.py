@@ -62,7 +62,8 @@ def leave_with_server(connection: socket.socket) -> None:
 
 def _wait_for_hang_up(fd: int) -> None:
     poll = select.poll()
-    # Not for POLLIN: commands are read by the loop. An error or hang-up is always reported.
-    poll.register(fd, select.POLLRDHUP)
+    # Not for POLLIN: commands are read by the loop. Linux alone tells the end of the other
+    # side's writing; elsewhere a hang-up is reported without being asked for.
+    poll.register(fd, getattr(select, "POLLRDHUP", 0))
     poll.poll()
     os._exit(0)

@@ -18,8 +18,9 @@ WARN, ERROR, CONTINUED = 3, 4, 5  # ggml_log_level in ggml.h; the bindings' comm
 # "CPU KV buffer size =  12.00 MiB", one for each device and kind of cache; RS is a recurrent state.
 _KV_BUFFER = re.compile(r"(?:KV|RS) buffer size = +([\d.]+) MiB")
 MIB = 2**20
-# llama.cpp compares the pool with what one sequence may use, and warns at every load.
-_FALSE_ALARM = "possible training context overflow"
+# Warnings at every load about what we want: a pool larger than what one sequence may use
+# (llama.cpp takes it for one sequence's context), and a sliding window's cells kept for reuse.
+_FALSE_ALARMS = ("possible training context overflow", "using full-size SWA cache")
 
 
 class Log:
@@ -49,6 +50,6 @@ class Log:
             self._errors.append(line)
         if found := _KV_BUFFER.search(line):
             self.kv_bytes += int(float(found[1]) * MIB)
-        if self._all or (level in (WARN, ERROR) and _FALSE_ALARM not in line):
+        if self._all or (level in (WARN, ERROR) and not any(alarm in line for alarm in _FALSE_ALARMS)):
             sys.stderr.write(line)
             sys.stderr.flush()
