@@ -57,11 +57,12 @@ def run(check: Callable[[random.Random], None]) -> None:
     """Call `check` with ever new randomness until the time is up; a failure is printed with its seed, and ends it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--cases", type=int, default=0, help="at least so many, however long it takes")
     parser.add_argument("--seed", type=int, default=None, help="the first case's; a failure prints its own")
     options = parser.parse_args()
     seed = random.randrange(2**32) if options.seed is None else options.seed
     deadline, n_cases = time.monotonic() + options.seconds, 0
-    while n_cases == 0 or time.monotonic() < deadline:
+    while n_cases < max(1, options.cases) or time.monotonic() < deadline:
         try:
             check(random.Random(seed))
         except BaseException:

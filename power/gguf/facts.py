@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from power.gguf.capabilities import (
+    TEMPLATE_KEY,
+    Evidence,
+    brief,
+    fim_keys,
+    find_capabilities,
+    of_projector,
+    template_capabilities,
+)
 from power.gguf.constants import FILE_TYPES
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a list of models needs no GGUF opened
     from power.gguf.reader import GGUF
 
+__all__ = ["Evidence", "Facts", "facts_of", "human_number", "read_facts", "template_capabilities"]
+
 TOKENS_KEY = "tokenizer.ggml.tokens"
-TEMPLATE_KEY = "tokenizer.chat_template"
+FILE_TYPE_KEY = "general.file_type"
+MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; a crafted file may claim billions
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as its GGUF describes it; 0 and "" stand for what the file does not say."""
+    """A model as its GGUF describes it; 0, "" and () stand for what the file does not say."""
 
     architecture: str
     name: str
@@ -28,18 +40,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx_train: int  # tokens
     embedding_length: int
     n_layers: int
-    n_heads: int
+    n_heads: int  # of the layer that has most; see `heads`
     n_heads_kv: int
     tokenizer: str  # "gpt2", "llama", "bert", …
     chat_template: str | None  # Jinja
     bos: str  # the token's text
     eos: str
     capabilities: tuple[str, ...]
+    kind: str = "model"  # or "projector", "adapter", "vocabulary", "imatrix"
+    heads: tuple[int, ...] = ()  # of queries, one number per layer
+    heads_kv: tuple[int, ...] = ()  # of keys and values; 0 in a layer that is recurrent
+    fim_tokens: tuple[str, ...] = ()  # texts that open the prefix, the suffix and the middle
+    chat_templates: dict[str, str] = {}  # those with a name, beside `chat_template`: "tool_use", "rag"
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def parameter_size(self) -> str:
         """The number of parameters for people: "3.2B", "1.24M", "124K"."""
         return human_number(self.n_params)
+
+    def why(self, fact: str) -> Evidence | None:
+        """What a field or a capability was derived from; None where the file says nothing."""
+        return next((evidence for evidence in self.evidence if evidence.fact == fact), None)
 
 
 def read_facts(path: str | os.PathLike[str]) -> Facts:
@@ -56,9 +78,13 @@ def facts_of(gguf: GGUF) -> Facts:
     architecture = _text(gguf, "general.architecture")
     if not architecture:
         raise GGUFError(f"{gguf.path.name}: general.architecture is missing")
-    template = _text(gguf, TEMPLATE_KEY) or None
+    kind = _kind(gguf, architecture)
+    template = _text(gguf, TEMPLATE_KEY)
     tokenizer = _text(gguf, "tokenizer.ggml.model")
-    n_heads = _largest(gguf, f"{architecture}.attention.head_count")
+    n_layers = _largest(gguf, f"{architecture}.block_count")
+    heads = _per_layer(gguf, f"{architecture}.attention.head_count", n_layers)
+    heads_kv = _per_layer(gguf, f"{architecture}.attention.head_count_kv", n_layers) or heads
+    found = tuple(_capabilities(gguf, kind, architecture, template))
     return Facts(
         architecture=architecture,
         name=_text(gguf, "general.name"),
@@ -66,15 +92,21 @@ def facts_of(gguf: GGUF) -> Facts:
         quantization=_quantization(gguf),
         n_ctx_train=_largest(gguf, f"{architecture}.context_length"),
         embedding_length=_largest(gguf, f"{architecture}.embedding_length"),
-        n_layers=_largest(gguf, f"{architecture}.block_count"),
-        n_heads=n_heads,
-        n_heads_kv=_largest(gguf, f"{architecture}.attention.head_count_kv") or n_heads,
+        n_layers=n_layers,
+        n_heads=_largest(gguf, f"{architecture}.attention.head_count"),
+        n_heads_kv=_largest(gguf, f"{architecture}.attention.head_count_kv") or max(heads, default=0),
         tokenizer=tokenizer,
-        chat_template=template,
+        chat_template=template or None,
         # A SentencePiece vocabulary need not say it: llama.cpp's defaults.
-        bos=_token(gguf, "bos", 1 if tokenizer == "llama" else None),
-        eos=_token(gguf, "eos", 2 if tokenizer == "llama" else None),
-        capabilities=_capabilities(gguf, architecture, template or ""),
+        bos=_token(gguf, "tokenizer.ggml.bos_token_id", 1 if tokenizer == "llama" else None),
+        eos=_token(gguf, "tokenizer.ggml.eos_token_id", 2 if tokenizer == "llama" else None),
+        capabilities=tuple(evidence.fact for evidence in found),
+        kind=kind,
+        heads=heads,
+        heads_kv=heads_kv,
+        fim_tokens=tuple(_token(gguf, key, None) for key in fim_keys(gguf.metadata)),
+        chat_templates=_named_templates(gguf),
+        evidence=(*_evidence(gguf, architecture), *found),
     )
 
 
@@ -87,30 +119,53 @@ def human_number(number: int) -> str:
     return str(number)
 
 
-def template_capabilities(template: str) -> list[str]:
-    """What a Jinja chat template can do, by its text, with Ollama's rules (server/images.go)."""
-    found = []
-    if "tools" in template or "tool_call" in template:
-        found.append("tools")
-    tagged = "<think>" in template and "</think>" in template
-    split = re.search(r"content\.split\((['\"])</think>\1\)", template) is not None
-    if tagged or (split and "reasoning_content" not in template and "<SPECIAL_12>" not in template):
-        found.append("thinking")
-    return found
+def _named_templates(gguf: GGUF) -> dict[str, str]:
+    prefix = f"{TEMPLATE_KEY}."
+    return {key.removeprefix(prefix): _text(gguf, key) for key in gguf.metadata if key.startswith(prefix)}
 
 
-def _capabilities(gguf: GGUF, architecture: str, template: str) -> tuple[str, ...]:
-    embeds = f"{architecture}.pooling_type" in gguf.metadata
-    found = template_capabilities(template)
-    found.append("embedding" if embeds else "completion")
-    for kind in ("vision", "audio"):
-        if f"{architecture}.{kind}.block_count" in gguf.metadata:
-            found.append(kind)
-    return tuple(found)
+def _kind(gguf: GGUF, architecture: str) -> str:
+    said = _text(gguf, "general.type")
+    if architecture == "clip" or said == "mmproj":
+        return "projector"
+    if said in ("adapter", "imatrix"):
+        return said
+    return "model" if gguf.tensors else "vocabulary"
+
+
+def _capabilities(gguf: GGUF, kind: str, architecture: str, template: str) -> Iterator[Evidence]:
+    if kind == "model":
+        yield from find_capabilities(gguf.metadata, architecture, template)
+    elif kind == "projector":
+        yield from of_projector(gguf.metadata)
+
+
+def _evidence(gguf: GGUF, architecture: str) -> Iterator[Evidence]:
+    """Where each field comes from, in the fields' order."""
+    keys = {
+        "architecture": "general.architecture",
+        "name": "general.name",
+        "quantization": FILE_TYPE_KEY,
+        "n_ctx_train": f"{architecture}.context_length",
+        "embedding_length": f"{architecture}.embedding_length",
+        "n_layers": f"{architecture}.block_count",
+        "n_heads": f"{architecture}.attention.head_count",
+        "n_heads_kv": f"{architecture}.attention.head_count_kv",
+        "tokenizer": "tokenizer.ggml.model",
+        "chat_template": TEMPLATE_KEY,
+        "bos": "tokenizer.ggml.bos_token_id",
+        "eos": "tokenizer.ggml.eos_token_id",
+    }
+    yield Evidence("n_params", "tensors", f"the elements of {len(gguf.tensors)} tensors")
+    for fact, key in keys.items():
+        if fact == "quantization" and _number(gguf.metadata.get(key)) not in FILE_TYPES:
+            yield Evidence(fact, "tensors", "the type that most of the bytes are of")
+        elif key in gguf.metadata:
+            yield Evidence(fact, key, brief(gguf.metadata[key]))
 
 
 def _quantization(gguf: GGUF) -> str:
-    number = _number(gguf.metadata.get("general.file_type"))
+    number = _number(gguf.metadata.get(FILE_TYPE_KEY))
     if number in FILE_TYPES:
         return FILE_TYPES[number]
     # By bytes, so that many small F32 norms do not outvote the matrices.
@@ -129,15 +184,27 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def _numbers(gguf: GGUF, key: str) -> list[int]:
+    """A number or an array of numbers, of which no more are read than a model may have layers."""
+    value: Any = gguf.metadata.get(key)
+    some = value[:MAX_LAYERS] if hasattr(value, "__len__") else [value]
+    items = some.tolist() if hasattr(some, "tolist") else some
+    return [number for number in map(_number, items) if number is not None]
+
+
 def _largest(gguf: GGUF, key: str) -> int:
     """A count; of one that is given per layer, the largest."""
-    value = gguf.metadata.get(key)
-    items = getattr(value, "tolist", list)() if hasattr(value, "__len__") else [value]
-    return max((number for number in map(_number, items) if number is not None), default=0)
+    return max(_numbers(gguf, key), default=0)
 
 
-def _token(gguf: GGUF, which: str, default: int | None) -> str:
-    index = _number(gguf.metadata.get(f"tokenizer.ggml.{which}_token_id", default))
+def _per_layer(gguf: GGUF, key: str, n_layers: int) -> tuple[int, ...]:
+    """A count that may be given once for all layers."""
+    found = _numbers(gguf, key)
+    return tuple(found * min(n_layers, MAX_LAYERS) if len(found) == 1 else found)
+
+
+def _token(gguf: GGUF, key: str, default: int | None) -> str:
+    index = _number(gguf.metadata.get(key, default))
     try:
         return "" if index is None else gguf.metadata.string_at(TOKENS_KEY, index)
     except LookupError:

@@ -1,14 +1,12 @@
 """A GGUF's metadata: scalars read at once, strings and arrays when asked for.
 
-A vocabulary is an array of 150,000 strings, each with its own length in front,
-and the next key comes after the last of them.  So it has to be walked, but not
-decoded.  (Tried and left: reading one byte of each length and having numpy check
-the rest afterwards; indexing a memoryview costs as much as unpacking eight bytes.)
+A vocabulary is an array of 150,000 strings, and the next key comes after the
+last of them; so it has to be stepped over (`strings.py`), but not decoded.  The
+header's bytes are held, a copy: what the file becomes later changes no value.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -16,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from power.gguf.constants import SCALAR_CODES, ValueType
-from power.gguf.layout import MAX_ARRAY, MAX_NESTING, MAX_STRING, MAX_WALKED, Cursor
+from power.gguf.encode import Encoded
+from power.gguf.layout import MAX_ARRAY, MAX_INNER, MAX_KEY, MAX_NESTING, MAX_VALUES, MAX_WALKED, Cursor
+from power.gguf.strings import read_strings, skip_strings
 
 Value = int | float | bool | str | npt.NDArray[Any] | list[Any]
-"""A metadata value: numeric arrays are read-only views of the file, others are lists."""
+"""A metadata value: numeric arrays are read-only views of the header, others are lists."""
 
 
 class Field(NamedTuple):
@@ -29,13 +29,14 @@ class Field(NamedTuple):
     item_type: ValueType | None  # of an array
     n_items: int  # 1 if it is no array
     start: int  # offset of the first byte: of a string its length, of an array its first item
+    end: int  # offset of the byte after the last
 
 
 class Metadata(Mapping[str, Value]):
     """Key to value, in the file's order; looking one up decodes that one and no other."""
 
-    def __init__(self, data: npt.NDArray[np.uint8], fields: dict[str, Field], *, big_endian: bool) -> None:
-        self._data = data
+    def __init__(self, header: memoryview, fields: dict[str, Field], *, big_endian: bool) -> None:
+        self._header = header
         self._fields = fields
         self._big_endian = big_endian
 
@@ -44,7 +45,7 @@ class Metadata(Mapping[str, Value]):
         cursor = self._cursor(field.start)
         if field.type is ValueType.ARRAY:
             assert field.item_type is not None
-            return _read_items(self._data, cursor, field.item_type, field.n_items)
+            return _read_items(cursor, field.item_type, field.n_items)
         if field.type is ValueType.STRING:
             return cursor.string(key)
         return cursor.scalar(field.type, key)
@@ -81,30 +82,45 @@ class Metadata(Mapping[str, Value]):
         skip_strings(cursor, index, key)
         return cursor.string(key)
 
+    def encoded(self) -> dict[str, Encoded]:
+        """Every value as the file has it, undecoded: what `write_gguf` writes back byte for byte.
+
+        To change a file's metadata, change this dictionary: `{**metadata.encoded(), "general.name": "new"}`.
+        """
+        return {key: self._encoded(field) for key, field in self._fields.items()}
+
+    def _encoded(self, field: Field) -> Encoded:
+        data = self._header[field.start : field.end]
+        return Encoded(field.type, field.item_type, field.n_items, data, self._big_endian)
+
     def _cursor(self, at: int) -> Cursor:
-        cursor = Cursor(self._data.data, big_endian=self._big_endian)
-        cursor.at = at
+        cursor = Cursor(_fetch_no_more, len(self._header), big_endian=self._big_endian)
+        cursor.data, cursor.at = self._header, at
         return cursor
 
 
-def read_metadata(data: npt.NDArray[np.uint8], cursor: Cursor, n_values: int) -> Metadata:
+def _fetch_no_more(held: memoryview, n_bytes: int) -> memoryview:
+    raise AssertionError(f"{n_bytes} bytes of a header that has {len(held)}")
+
+
+def read_metadata(cursor: Cursor, n_values: int) -> Metadata:
     """Find every value of the header; the cursor is left at the first tensor info.
 
     Raises:
         GGUFError: a key is empty or there twice, a type is unknown, or a value reaches past the file.
     """
     # A key of one byte and a value of one: what no entry can be smaller than.
-    if n_values * 14 > cursor.left:
+    if n_values > MAX_VALUES or n_values * 14 > cursor.left:
         raise cursor.fail(f"{n_values} metadata values cannot fit into the {cursor.left} bytes left")
     fields: dict[str, Field] = {}
     walk = _Walk(cursor)
     for number in range(n_values):
         start = cursor.at
-        key = cursor.string(f"metadata key {number}")
+        key = cursor.name(f"metadata key {number}", MAX_KEY)
         if not key or key in fields:
             raise cursor.fail(f"metadata key {number} is {'there twice: ' + repr(key) if key else 'empty'}", start)
         fields[key] = walk.field(key)
-    return Metadata(data, fields, big_endian=cursor.order == ">")
+    return Metadata(cursor.data, fields, big_endian=cursor.order == ">")
 
 
 class _Walk:
@@ -113,6 +129,7 @@ class _Walk:
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
         self.n_walked = 0
+        self.n_inner = 0
 
     def field(self, key: str) -> Field:
         kind = self.cursor.value_type(f"the value of {key!r}")
@@ -120,10 +137,10 @@ class _Walk:
             item_type, n_items = self.array_head(key)
             start = self.cursor.at
             self.skip_items(key, item_type, n_items, MAX_NESTING)
-            return Field(kind, item_type, n_items, start)
+            return Field(kind, item_type, n_items, start, self.cursor.at)
         start = self.cursor.at
         self.skip_items(key, kind, 1, MAX_NESTING)
-        return Field(kind, None, 1, start)
+        return Field(kind, None, 1, start, self.cursor.at)
 
     def array_head(self, key: str) -> tuple[ValueType, int]:
         item_type = self.cursor.value_type(f"an item of {key!r}")
@@ -142,43 +159,26 @@ class _Walk:
         if kind is ValueType.STRING:
             skip_strings(self.cursor, n_items, key)
             return
-        if nesting == 0:
-            raise self.cursor.fail(f"{key!r} has arrays in arrays, more than {MAX_NESTING} deep")
+        self.n_inner += n_items
+        if nesting == 0 or self.n_inner > MAX_INNER:
+            raise self.cursor.fail(f"{key!r} has arrays in arrays, more than {MAX_INNER} or {MAX_NESTING} deep")
         for _ in range(n_items):
             self.skip_items(key, *self.array_head(key), nesting - 1)
 
 
-def skip_strings(cursor: Cursor, n_strings: int, key: str) -> None:
-    """Step over `n_strings` strings; GGUFError if one is longer than allowed or reaches past the file."""
-    what = f"a string of {key!r}"
-    view, start, at, read = cursor.data, cursor.at, cursor.at, cursor.uint64_at
-    try:
-        # The one hot loop of opening a file: the checks come after it. A length
-        # that leads out of the file makes the next read fail, whatever it is.
-        for _ in range(n_strings):
-            at += 8 + read(view, at)[0]
-    except (struct.error, OverflowError, IndexError):
-        at = len(view) + 1
-    if at <= len(view) and at - start - 8 * n_strings <= MAX_STRING:
-        cursor.at = at
-        return
-    for _ in range(n_strings):
-        cursor.skip(cursor.string_length(what), what)
-
-
-def _read_items(data: npt.NDArray[np.uint8], cursor: Cursor, kind: ValueType, n_items: int) -> Value:
-    """The items at the cursor, which `read_metadata` has found to lie inside the file."""
+def _read_items(cursor: Cursor, kind: ValueType, n_items: int) -> Value:
+    """The items at the cursor, which `read_metadata` has found to lie inside the header."""
     if kind is ValueType.STRING:
-        return [cursor.string("an item") for _ in range(n_items)]
+        return read_strings(cursor, n_items)
     if kind is ValueType.ARRAY:
-        return [_read_inner(data, cursor) for _ in range(n_items)]
+        return [_read_inner(cursor) for _ in range(n_items)]
     dtype = np.dtype(cursor.order + SCALAR_CODES[kind])
     start = cursor.skip(n_items * dtype.itemsize, "an array")
-    items: npt.NDArray[Any] = data[start : cursor.at].view(dtype)
+    items: npt.NDArray[Any] = np.frombuffer(cursor.data[start : cursor.at], dtype)
     # A bool of the file may be any byte, which numpy's must not be.
     return items.view(np.uint8) != 0 if kind is ValueType.BOOL else items
 
 
-def _read_inner(data: npt.NDArray[np.uint8], cursor: Cursor) -> Value:
+def _read_inner(cursor: Cursor) -> Value:
     kind = cursor.value_type("an inner array")
-    return _read_items(data, cursor, kind, cursor.uint64("an inner array"))
+    return _read_items(cursor, kind, cursor.uint64("an inner array"))

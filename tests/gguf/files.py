@@ -1,12 +1,17 @@
-"""Small GGUF files for tests, written by the `gguf` package: an independent hand."""
+"""Small GGUF files for tests: by the `gguf` package, an independent hand, or byte by byte."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
+import numpy.typing as npt
+
+from power.gguf import GGUF, TYPE_NAMED, TensorSource, TensorType, open_gguf
+from power.gguf.blocks import block_dtype
 
 TOKENS = ["<unk>", "<s>", "</s>", "hello", "wörld", "▁", "🙂" * 80, "a" * 300]
 CHAT_TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
@@ -50,3 +55,49 @@ def write_small(path: Path, *, big_endian: bool = False, extra: dict[str, Any] |
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def header(n_tensors: int = 0, n_values: int = 0, version: int = 3) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_values)
+
+
+def string(text: str | bytes) -> bytes:
+    data = text.encode() if isinstance(text, str) else text
+    return struct.pack("<Q", len(data)) + data
+
+
+def value(key: str | bytes, kind: int, data: bytes) -> bytes:
+    return string(key) + struct.pack("<I", kind) + data
+
+
+def array(key: str, kind: int, n_items: int, items: bytes = b"") -> bytes:
+    return value(key, 9, struct.pack("<IQ", kind, n_items) + items)
+
+
+def tensor(name: str | bytes, shape: tuple[int, ...], kind: int = 0, offset: int = 0) -> bytes:
+    return string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
+def opened(tmp_path: Path, data: bytes) -> GGUF:
+    path = tmp_path / "made.gguf"
+    path.write_bytes(data)
+    return open_gguf(path)
+
+
+def random_blocks(kind: TensorType, n_blocks: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Blocks of random bytes, whose scales are finite."""
+    rng = np.random.default_rng(seed)
+    data = rng.integers(0, 256, n_blocks * kind.block_bytes, dtype=np.uint8)
+    blocks = data.view(block_dtype(kind))
+    assert blocks.dtype.fields is not None
+    for name, (dtype, *_) in blocks.dtype.fields.items():
+        if dtype.kind == "f":
+            blocks[name] = rng.normal(size=n_blocks).astype(dtype)
+    if kind.name == "IQ1_M":  # whose scale is spread over the upper bits of four words
+        blocks["scales"][:, 3] &= 0x3FFF
+    return data
+
+
+def random_source(name: str, n_rows: int, n_row: int, kind: str, seed: int = 0) -> TensorSource:
+    data = random_blocks(TYPE_NAMED[kind], n_rows * n_row // TYPE_NAMED[kind].block, seed)
+    return TensorSource(name, (n_rows, n_row), TYPE_NAMED[kind], lambda: [data])

@@ -1,0 +1,54 @@
+"""What a model would take of this server's memory, for `/api/show`.
+
+Ollama has no such field; its clients pass over it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from power.config import Config
+from power.errors import BadRequest
+from power.gguf import GGUF, open_gguf
+from power.gguf.memory import Serving, available_memory, estimate, has_gpu_backend, projector_size, shape_of
+from power.options import LoadOptions, read_options
+from power.store import StoredModel
+
+DEFAULT_BATCH = 512  # tokens, as power/sched/models.py has it
+
+
+def memory_of(model: StoredModel, gguf: GGUF, config: Config) -> dict[str, Any]:
+    """Bytes by purpose, for the context that a request gets which asks for none. Raises GGUFError."""
+    serving = serving_of(_options(model), config)
+    shape = shape_of(gguf)
+    projector = projector_size(open_gguf(model.projectors[0])) if model.projectors else None
+    found = estimate(shape, serving.settings(shape), projector)
+    purposes = ("weights", "kv", "state", "compute", "output", "projector")
+    return {
+        "context_length": found.settings.n_ctx // serving.n_slots,
+        "num_parallel": serving.n_slots,
+        "kv_cache_type": serving.kv_type,
+        **{purpose: found.sum_of(purpose) for purpose in purposes},
+        "total": found.total,
+        "available": available_memory(),
+    }
+
+
+def serving_of(wanted: LoadOptions, config: Config) -> Serving:
+    """What the scheduler asks a worker for."""
+    n_gpu_layers = config.gpu_layers if wanted.num_gpu is None or wanted.num_gpu < 0 else wanted.num_gpu
+    return Serving(
+        n_ctx=wanted.num_ctx or config.context_length,
+        n_slots=config.num_parallel,
+        n_batch=wanted.num_batch or DEFAULT_BATCH,
+        kv_type=config.kv_cache_type,
+        flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
+        n_gpu_layers=n_gpu_layers if has_gpu_backend() else 0,
+    )
+
+
+def _options(model: StoredModel) -> LoadOptions:
+    try:
+        return read_options(model.params)[0].load
+    except BadRequest:  # a Modelfile's mistake; requests are told of it
+        return LoadOptions()

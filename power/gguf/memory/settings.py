@@ -1,0 +1,94 @@
+"""How a model is to be run, as far as memory goes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from power.gguf.constants import TYPE_NAMED, TensorType
+from power.gguf.memory.shape import ModelShape
+
+N_UBATCH = 512  # tokens computed at once; the worker's choice, and llama.cpp's default
+PAD = 256  # cells; llama.cpp rounds contexts up to it
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_0", "q5_1", "q4_0", "q4_1", "iq4_nl")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of a llama_context that decide its memory."""
+
+    n_ctx: int  # tokens of all sequences together
+    n_seq_max: int = 1
+    n_batch: int = 2048  # tokens
+    n_ubatch: int = N_UBATCH  # tokens computed at once
+    n_outputs: int = 0  # rows of logits a step may ask for; 0: one per token
+    kv_type: str = "f16"
+    flash_attention: bool = True  # what llama.cpp chooses where the device can, and the CPU can
+    kv_unified: bool = True  # all sequences in one pool of cells
+    swa_full: bool = True  # sliding layers keep everything, so that a prefix can be cut anywhere
+    n_gpu_layers: int = 0  # counted from the output backwards; -1: all
+    embeddings: bool = False
+
+    @property
+    def cell_type(self) -> TensorType:
+        """The type of the cache's cells; KeyError if there is none of that name."""
+        return TYPE_NAMED[self.kv_type.upper()]
+
+
+class LoadLike(Protocol):
+    """`power.worker.wire.Load`, which this layer does not see."""
+
+    @property
+    def n_ctx(self) -> int: ...
+    @property
+    def n_slots(self) -> int: ...
+    @property
+    def n_batch(self) -> int: ...
+    @property
+    def kv_type(self) -> str: ...
+    @property
+    def flash_attention(self) -> bool | None: ...
+    @property
+    def n_gpu_layers(self) -> int: ...
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What our worker is asked for when it loads a model; see `power.worker.wire.Load`."""
+
+    n_ctx: int  # tokens of one sequence
+    n_slots: int = 1
+    n_batch: int = 512
+    kv_type: str = "f16"
+    flash_attention: bool | None = None
+    n_gpu_layers: int = 0  # those that there is a GPU for
+
+    @classmethod
+    def of(cls, load: LoadLike, *, has_gpu: bool) -> Serving:
+        """What the worker is told, of which layers for a GPU count only where there is one."""
+        return cls(
+            n_ctx=load.n_ctx,
+            n_slots=load.n_slots,
+            n_batch=load.n_batch,
+            kv_type=load.kv_type,
+            flash_attention=load.flash_attention,
+            n_gpu_layers=load.n_gpu_layers if has_gpu else 0,
+        )
+
+    def settings(self, shape: ModelShape) -> Settings:
+        """The context that the worker makes of it for this model."""
+        n_ctx = min(self.n_ctx, shape.n_ctx_train) if shape.n_ctx_train else self.n_ctx
+        n_batch = max(self.n_batch, self.n_slots)
+        return Settings(
+            n_ctx=n_ctx * self.n_slots,
+            n_seq_max=self.n_slots,
+            n_batch=n_batch,
+            n_ubatch=min(N_UBATCH, n_batch),
+            n_outputs=self.n_slots,
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention is not False,
+            n_gpu_layers=self.n_gpu_layers,
+        )
+
+
+def padded(n_cells: int) -> int:
+    return -(-n_cells // PAD) * PAD

@@ -1,0 +1,100 @@
+"""What llama.cpp really allocates, by its own log: a process of its own that loads models without reading them.
+
+    python -m tests.gguf.allocated < jobs.json
+
+A job is a path and a list of context parameters; the answer is one line of JSON for each of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import sys
+from typing import Any
+
+import llama_cpp.llama_cpp as c
+
+# The breakdown leaves these out.
+OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
+KINDS = ("weights", "cache", "compute")
+MIB = 2**20
+log: list[str] = []
+
+
+@c.llama_log_callback  # type: ignore[untyped-decorator]
+def keep(_level: int, text: bytes, _user_data: int | None) -> None:
+    log.append(text.decode(errors="replace"))
+
+
+class Node(ctypes.Structure):
+    """A node of a `std::map` as libstdc++ lays it out; its value is a buffer type and its three sums."""
+
+
+Node._fields_ = [
+    ("color", ctypes.c_size_t),
+    ("parent", ctypes.POINTER(Node)),
+    ("left", ctypes.POINTER(Node)),
+    ("right", ctypes.POINTER(Node)),
+    ("buffer_type", ctypes.c_void_p),
+    ("weights", ctypes.c_size_t),
+    ("cache", ctypes.c_size_t),
+    ("compute", ctypes.c_size_t),
+]
+
+
+class Map(ctypes.Structure):
+    _fields_ = (
+        ("compare", ctypes.c_size_t),
+        ("color", ctypes.c_size_t),
+        ("root", ctypes.POINTER(Node)),
+        ("first", ctypes.c_void_p),
+        ("last", ctypes.c_void_p),
+        ("n_nodes", ctypes.c_size_t),
+    )
+
+
+def sums(node: Any) -> dict[str, int]:
+    """Bytes of the weights, the caches and the compute buffers below a node, over all buffer types."""
+    if not node:
+        return dict.fromkeys(KINDS, 0)
+    below = [sums(node.contents.left), sums(node.contents.right)]
+    return {kind: getattr(node.contents, kind) + sum(each[kind] for each in below) for kind in KINDS}
+
+
+def measure(path: str, settings: list[dict[str, Any]]) -> list[dict[str, int]]:
+    params = c.llama_model_default_params()
+    params.no_alloc = True
+    params.use_extra_bufts = False
+    params.load_mode = c.LLAMA_LOAD_MODE_NONE
+    model = c.llama_model_load_from_file(path.encode(), params)
+    assert model, "".join(log)
+    measured = [measure_context(model, wanted) for wanted in settings]
+    c.llama_model_free(model)
+    return measured
+
+
+def measure_context(model: Any, wanted: dict[str, Any]) -> dict[str, int]:
+    params = c.llama_context_default_params()
+    params.n_threads = params.n_threads_batch = 1
+    for name, value in wanted.items():
+        setattr(params, name, value)
+    log.clear()
+    context = c.llama_init_from_model(model, params)
+    assert context, "".join(log)
+    output = OUTPUT.search("".join(log))
+    assert output
+    breakdown = c._lib._Z26llama_get_memory_breakdownPK13llama_context
+    breakdown.restype = Map
+    breakdown.argtypes = [c.llama_context_p_ctypes]
+    found = sums(breakdown(context).root) | {"output": int(float(output[1]) * MIB)}
+    c.llama_free(context)
+    return found
+
+
+if __name__ == "__main__":
+    c.llama_log_set(keep, None)
+    c.llama_backend_init()
+    for path, settings in json.load(sys.stdin):
+        for found in measure(path, settings):
+            print(json.dumps(found), flush=True)
