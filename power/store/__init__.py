@@ -7,10 +7,15 @@ async with open_store(config) as store:
 from power.store.digest import blob_path, parse_digest
 from power.store.model import StoredModel
 from power.store.names import Name, parse_name, parse_reference
-from power.store.store import Store, open_store
+from power.store.opening import open_store
+from power.store.pulling import pull
+from power.store.pushing import push
+from power.store.store import Store
+from power.store.transfers import Progress
 
 __all__ = [
     "Name",
+    "Progress",
     "Store",
     "StoredModel",
     "blob_path",
@@ -18,4 +23,6 @@ __all__ = [
     "parse_digest",
     "parse_name",
     "parse_reference",
+    "pull",
+    "push",
 ]

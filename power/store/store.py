@@ -3,8 +3,14 @@
     <models_dir>/manifests/<host>/<namespace>/<model>/<tag>
     <models_dir>/blobs/sha256-<64 hex digits>
 
-Its methods block for a few milliseconds of file reading, and may be called from
-any thread.
+Its methods block for a few milliseconds of file reading (those that write or
+remove, for as long as the disk takes), and may be called from any thread.
+
+What somebody is about to refer to is held first, so that nobody takes it away:
+
+    with store.hold(digests):
+        if all(map(store.has_blob, digests)):
+            store.write_manifest(name, data)
 """
 
 from __future__ import annotations
@@ -12,19 +18,26 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
 
-from power.config import Config
-from power.errors import BadRequest, LoadFailed, ModelNotFound, PowerError
-from power.gguf.facts import Facts, read_facts
-from power.store.manifest import MAX_JSON, Manifest, ManifestError, decode_json
+from power.errors import BadRequest, BlobNotFound, LoadFailed, ModelNotFound, PowerError, StoreError
+from power.store.blobs import Blobs
+from power.store.cache import FactsCache, Found
+from power.store.digest import parse_digest
+from power.store.files import explained
+from power.store.limits import LIMITS, Limits
+from power.store.locks import Locks
+from power.store.manifest import Manifest, ManifestError, decode_json
+from power.store.manifests import Manifests, digests_in, read_bounded, same
 from power.store.model import StoredModel, read_model
-from power.store.names import Name, parse_reference
+from power.store.names import Name, parse_name, parse_reference
+from power.store.pruning import lock_name, prune, remove_unreferenced
 from power.store.tiny import PACKAGED, Tiny
+from power.store.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +46,31 @@ _BROKEN = (ManifestError, PowerError, OSError)
 
 
 class Store:
-    """Finds and lists models. Opened by `open_store`."""
+    """Finds, lists, copies and removes models. `open_store` opens one that can also pull and push."""
 
-    def __init__(self, models_dir: Path, packaged: Path = PACKAGED) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        packaged: Path = PACKAGED,
+        *,
+        data_dir: Path | None = None,  # where the key for registries lies; None: beside the models
+        noprune: bool = False,  # leave blobs that nobody refers to any more
+        limits: Limits = LIMITS,  # of its pulls and pushes
+        transfers: Transfers | None = None,
+    ) -> None:
         self.models_dir = models_dir
+        self.data_dir = models_dir.parent if data_dir is None else data_dir
+        self.noprune = noprune
+        self.limits = limits
+        self.transfers = transfers
+        self.locks = Locks(models_dir)
+        self.blobs = Blobs(models_dir)
+        self.manifests = Manifests(models_dir, self.locks)
         self._tiny = Tiny(models_dir, packaged)
-        self._facts = _FactsCache()
+        self._facts = FactsCache()
         self._writing = threading.Lock()  # `tiny` is written by one thread at a time
         self._read_only = False  # it could not be written, and is served from the package
-        self._found: dict[str, _Found] = {}
+        self._found: dict[str, Found] = {}
 
     def __repr__(self) -> str:
         return f"<Store at {self.models_dir}>"
@@ -63,16 +92,16 @@ class Store:
             LoadFailed: there is, but it cannot be read; the message says why.
         """
         model = self._find(name)
-        manifest = self._manifest_path(model.name)
+        manifest = self.manifests.path(model.name)
         if manifest.is_file():
-            self._found[name] = _Found(model, {path: _version(path) for path in (manifest, model.path)})
+            self._found[name] = Found.of(model, manifest, model.path)
         return model
 
     def _find(self, name: str) -> StoredModel:
         wanted = parse_reference(name)
-        if _same(wanted, self._tiny.name) and self._tiny.is_packaged and self._must_serve_packaged():
+        if same(wanted, self._tiny.name) and self._tiny.is_packaged and self._must_serve_packaged():
             return self._tiny.in_place()
-        stored = self._stored_as(wanted)
+        stored = self.manifests.stored_as(wanted)
         if stored is None:
             raise ModelNotFound(name)
         try:
@@ -85,14 +114,131 @@ class Store:
     def list(self) -> list[StoredModel]:
         """Every model that can be read, newest first; a warning is logged for the others."""
         models = []
-        for name in self._names():
+        for name in self.manifests.names():
             try:
                 models.append(self._read(name))
             except _BROKEN as error:
                 log.warning("model '%s' is left out of the list: %s", name, _reason(error))
-        if self._tiny.is_packaged and not any(_same(model.name, self._tiny.name) for model in models):
+        if self._tiny.is_packaged and not any(same(model.name, self._tiny.name) for model in models):
             models.append(self._tiny.in_place())
         return sorted(models, key=lambda model: model.modified_at, reverse=True)
+
+    def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name; a model that had it before loses it.
+
+        Raises:
+            BadRequest: one of the names is not valid.
+            ModelNotFound: there is no model of the first name.
+            StoreError: the disk does not take it.
+        """
+        wanted = _valid(source, f'source "{source}" is invalid')
+        copy = _valid(destination, f'destination "{destination}" is invalid')
+        if same(wanted, self._tiny.name) and self._tiny.is_packaged:
+            self._must_serve_packaged()
+        stored = self.manifests.stored_as(wanted)
+        if stored is None:
+            raise ModelNotFound(source)
+        with explained("copy a model", self.models_dir):
+            data = self.manifests.read(stored)
+            with self.hold(digests_in(data)):
+                self.write_manifest(self.spelled(copy), data)
+
+    def delete(self, name: str) -> None:
+        """Remove a model, and the blobs that no other refers to.
+
+        Raises:
+            BadRequest: it is no valid name.
+            ModelNotFound: there is no such model.
+            StoreError: the disk cannot be written to.
+        """
+        stored = self.manifests.stored_as(_valid(name, f'name "{name}" is invalid'))
+        if stored is None:
+            raise ModelNotFound(name)
+        with explained("delete a model", self.models_dir):
+            try:
+                self._remove_unused(self.manifests.remove(stored))
+            except FileNotFoundError:  # somebody was faster
+                raise ModelNotFound(name) from None
+
+    def prune(self) -> int:
+        """Remove old blobs that no model refers to, and what broken-off writers left; how many files.
+
+        Old is an hour (a week for the parts of a download), so what is being put together stays.
+        """
+        with explained("prune", self.models_dir):
+            return prune(self.blobs, self.manifests, self.locks)
+
+    def hold(self, digests: Iterable[str]) -> AbstractContextManager[None]:
+        """While inside, nobody (in whatever process) removes these blobs, there already or not yet.
+
+        Raises:
+            BadRequest: one is no digest.
+            StoreError: somebody keeps removing one, or the store cannot be written to.
+        """
+        return self.locks.shared([lock_name(parse_digest(_colon(digest))) for digest in digests])
+
+    def spelled(self, name: Name) -> Name:
+        """The name as it is to be written: what is there already in another case keeps its own."""
+        return self.manifests.spelled(name)
+
+    def write_manifest(self, name: Name, data: bytes) -> int:
+        """Make `name` a model of these blobs, which the caller holds, and remove what only its forerunner used.
+
+        Returns how many blobs that were. Raises StoreError if the disk does not take it.
+        """
+        with explained("write a manifest", self.models_dir):
+            before = self.manifests.write(name, data)
+        return self._remove_unused(before) if before not in (None, data) and not self.noprune else 0
+
+    def _remove_unused(self, manifest: bytes | None) -> int:
+        """Remove the blobs of a manifest that is gone now."""
+        try:
+            digests = digests_in(manifest or b"")
+        except ManifestError:
+            return 0
+        return remove_unreferenced(digests, self.blobs, self.manifests, self.locks)
+
+    def has_blob(self, digest: str) -> bool:
+        """Is it there? If so its age, which pruning looks at, begins anew. BadRequest if it is no digest."""
+        return self.blobs.use(digest)
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """For reading. Raises BlobNotFound, or BadRequest if it is no digest."""
+        return self.blobs.open(digest)
+
+    async def put_blob(self, chunks: AsyncIterable[bytes], digest: str) -> bool:
+        """Store what the chunks make; True if that was news, False (and nothing read) if it was there.
+
+        Raises:
+            BadRequest: `digest` is none, or not that of the chunks.
+            StoreError: the disk does not take it.
+        """
+        return await self.blobs.put(chunks, digest)
+
+    def add_bytes(self, data: bytes) -> tuple[str, int]:
+        """Store these bytes; their digest ("sha256:…") and number. StoreError if the disk does not take them."""
+        return self.blobs.add(data)
+
+    def add_file(self, path: Path) -> tuple[str, int]:
+        """Store a file's content, without a copy where the disk can do that; its digest ("sha256:…") and size.
+
+        Raises:
+            BadRequest: it is not there, or no regular file.
+            StoreError: the disk does not take it.
+        """
+        return self.blobs.add_file(path)
+
+    def delete_blob(self, digest: str) -> None:
+        """Remove a blob that no model refers to.
+
+        Raises:
+            BadRequest: it is no digest, or a model refers to it or is about to.
+            BlobNotFound: it is not there.
+        """
+        if self.blobs.size(digest) is None:
+            raise BlobNotFound(digest)
+        if not remove_unreferenced([parse_digest(digest)], self.blobs, self.manifests, self.locks):
+            raise BadRequest(f'blob "{digest}" is in use', field="digest")
 
     def _must_serve_packaged(self) -> bool:
         """Bring `tiny` into the store if it is not, or is of another version; True if that cannot be."""
@@ -100,8 +246,10 @@ class Store:
             if self._read_only or not self._tiny_is_missing():
                 return self._read_only
             try:
-                self._tiny.write()
-            except OSError as error:
+                # Nobody removes what it refers to before it does, nor the folder it is written into.
+                with self.hold(self._tiny.digests), self.locks.exclusive("manifests"):
+                    self._tiny.write()
+            except (OSError, StoreError) as error:
                 self._read_only = True
                 log.warning("the store at %s cannot be written to: %s", self.models_dir, error)
                 log.warning("model '%s' is served from the package instead", self._tiny.name)
@@ -109,93 +257,33 @@ class Store:
 
     def _tiny_is_missing(self) -> bool:
         try:
-            data = _read_bounded(self._tiny.manifest_path)
+            data = read_bounded(self._tiny.manifest_path)
             return not self._tiny.is_current(data) and self._tiny.is_ours(data)
-        except FileNotFoundError:
-            return self._stored_as(self._tiny.name) is None
+        except (FileNotFoundError, NotADirectoryError):  # the latter: a file where a folder should be
+            return self.manifests.stored_as(self._tiny.name) is None
         except _BROKEN:
             return False  # somebody else's, and broken: `find` will say so
 
     def _read(self, name: Name) -> StoredModel:
-        path = self._manifest_path(name)
-        data = _read_bounded(path)
+        path = self.manifests.path(name)
+        data = read_bounded(path)
         modified_at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         manifest = decode_json(data, Manifest, "the manifest")
         digest = hashlib.sha256(data).hexdigest()
         return read_model(name, manifest, digest, modified_at, self.models_dir, self._facts.read)
 
-    def _stored_as(self, wanted: Name) -> Name | None:
-        """The spelling on disk of a name: the same, or one that differs in case only."""
-        if self._manifest_path(wanted).is_file():
-            return wanted
-        return next((name for name in self._names() if _same(name, wanted)), None)
-
-    def _names(self) -> Iterator[Name]:
-        """Every name that has a manifest; what else lies there is passed over, as Ollama does."""
-        root = self.models_dir / "manifests"
-        for path in sorted(root.glob("*/*/*/*")):
-            try:
-                name = Name(*path.relative_to(root).parts)
-            except BadRequest:
-                continue
-            if path.is_file():
-                yield name
-
-    def _manifest_path(self, name: Name) -> Path:
-        return self.models_dir.joinpath("manifests", *name.parts)
-
-
-@asynccontextmanager
-async def open_store(config: Config) -> AsyncIterator[Store]:
-    """The store at `config.models_dir`, which need not exist yet."""
-    yield Store(config.models_dir)
-
-
-class _Found(NamedTuple):
-    """A model, and the versions of the files it was read from."""
-
-    model: StoredModel
-    versions: dict[Path, tuple[int, ...]]
-
-    def is_current(self) -> bool:
-        try:
-            return all(_version(path) == version for path, version in self.versions.items())
-        except OSError:
-            return False
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a file does."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-class _FactsCache:
-    """Facts by file, read again when the file changes."""
-
-    def __init__(self) -> None:
-        self._facts: dict[Path, tuple[tuple[int, ...], Facts]] = {}
-
-    def read(self, path: Path) -> Facts:
-        version = _version(path)
-        # Two threads may both read the file; they store the same, and a dict's item is set at once.
-        cached = self._facts.get(path)
-        if cached is None or cached[0] != version:
-            cached = self._facts[path] = (version, read_facts(path))
-        return cached[1]
-
-
-def _same(one: Name, other: Name) -> bool:
-    return one.full.lower() == other.full.lower()
-
-
-def _read_bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(MAX_JSON + 1)
-    if len(data) > MAX_JSON:
-        raise ManifestError(f"the manifest has more than {MAX_JSON} bytes")
-    return data
-
 
 def _reason(error: BaseException) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _valid(text: str, complaint: str) -> Name:
+    try:
+        return parse_name(text)
+    except BadRequest as error:
+        raise BadRequest(complaint, field="model") from error
+
+
+def _colon(digest: str) -> str:
+    """64 bare hex digits are what we hand around; strangers write the algorithm before them."""
+    return digest if ":" in digest or "-" in digest else f"sha256:{digest}"

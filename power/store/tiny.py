@@ -74,6 +74,11 @@ class Tiny:
             for layer in (self._manifest.config, *self._manifest.layers)
         )
 
+    @property
+    def digests(self) -> list[str]:
+        """Of the blobs that `write` writes."""
+        return [layer.digest for layer in (self._manifest.config, *self._manifest.layers)]
+
     def write(self) -> None:
         """Write the packaged model into the store; OSError if that cannot be."""
         with self._packaged.open("rb") as file:

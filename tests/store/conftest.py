@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from power.store import Store
+from power.config import Config
+from power.store import Store, open_store
 from tests.gguf.files import write_small
+from tests.store.registries import FakeRegistry, fake_registry
 
 LAYER = "application/vnd.ollama.image."
 
@@ -67,3 +70,16 @@ def small_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shelf(tmp_path: Path, small_gguf: Path) -> Shelf:
     return Shelf(tmp_path / "models", small_gguf)
+
+
+@pytest.fixture
+async def store(shelf: Shelf) -> AsyncIterator[Store]:
+    """The shelf's store, opened."""
+    async with open_store(Config(data_dir=shelf.models_dir.parent, models_dir=shelf.models_dir)) as store:
+        yield store
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with fake_registry() as server:
+        yield server

@@ -1,0 +1,47 @@
+"""What was read once and need not be read again while the files stay the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from power.gguf.facts import Facts, read_facts
+from power.store.model import StoredModel
+
+
+class Found(NamedTuple):
+    """A model, and the versions of the files it was read from."""
+
+    model: StoredModel
+    versions: dict[Path, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, model: StoredModel, *paths: Path) -> Found:
+        return cls(model, {path: _version(path) for path in paths})
+
+    def is_current(self) -> bool:
+        try:
+            return all(_version(path) == version for path, version in self.versions.items())
+        except OSError:
+            return False
+
+
+class FactsCache:
+    """Facts by file, read again when the file changes."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Path, tuple[tuple[int, ...], Facts]] = {}
+
+    def read(self, path: Path) -> Facts:
+        version = _version(path)
+        # Two threads may both read the file; they store the same, and a dict's item is set at once.
+        cached = self._facts.get(path)
+        if cached is None or cached[0] != version:
+            cached = self._facts[path] = (version, read_facts(path))
+        return cached[1]
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes when a file does."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
