@@ -1,6 +1,40 @@
-"""What a model may write, and what it wrote: grammars and tool calls."""
+"""What a model may write, and what it wrote: grammars and tool calls.
 
+    schema -> shapes -> expressions -> GBNF
+
+`schema` resolves references, `reading` turns keywords into `shapes` (sets of
+JSON values with intersection, union and complement), `values` with `objects`,
+`arrays` and `texts` writes them as `expressions`, and `printing` as text.
+Everything about characters is a regular `languages` value.
+"""
+
+from power.grammar.acceptor import Acceptor, Mismatch, mismatch
 from power.grammar.calls import Dialect, ToolCallReader, dialect_of, new_call_id
+from power.grammar.checking import check_gbnf
+from power.grammar.compile import Compiled, compile_schema, schema_to_gbnf
+from power.grammar.constraints import choice_to_gbnf, regex_to_gbnf
+from power.grammar.errors import GrammarError, PatternError, SchemaError
 from power.grammar.json_object import JSON_GRAMMAR
+from power.grammar.parsing import Grammar, parse_gbnf
 
-__all__ = ["JSON_GRAMMAR", "Dialect", "ToolCallReader", "dialect_of", "new_call_id"]
+__all__ = [
+    "JSON_GRAMMAR",
+    "Acceptor",
+    "Compiled",
+    "Dialect",
+    "Grammar",
+    "GrammarError",
+    "Mismatch",
+    "PatternError",
+    "SchemaError",
+    "ToolCallReader",
+    "check_gbnf",
+    "choice_to_gbnf",
+    "compile_schema",
+    "dialect_of",
+    "mismatch",
+    "new_call_id",
+    "parse_gbnf",
+    "regex_to_gbnf",
+    "schema_to_gbnf",
+]

@@ -1,0 +1,90 @@
+"""The compiler from end to end: schema -> shapes -> expressions -> GBNF."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+
+from power.grammar.errors import SchemaError
+from power.grammar.expressions import NOTHING
+from power.grammar.printing import print_rules
+from power.grammar.reading import Reader
+from power.grammar.rules import Rules, without_unproductive
+from power.grammar.schema import Document
+from power.grammar.spelling import SHARED
+from power.grammar.values import ValueWriter
+
+MAX_GRAMMAR = 4_000_000  # characters
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A grammar, and the pointers of the keywords that it leaves out (only with `on_unsupported="warn"`)."""
+
+    grammar: str
+    ignored: tuple[str, ...]
+
+
+def compile_schema(
+    schema: Any,
+    *,
+    objects: Literal["closed", "open"] = "closed",
+    on_unsupported: Literal["refuse", "warn"] = "refuse",
+) -> Compiled:
+    """Compile a JSON Schema (decoded JSON) to GBNF.
+
+    `objects` says whether objects that declare properties and say nothing about
+    others may have others.  With `on_unsupported="warn"`, a keyword that cannot
+    be compiled is left out and reported instead of refused.
+
+    Raises:
+        SchemaError: what cannot be compiled, with its keyword and JSON pointer.
+    """
+    if not isinstance(schema, dict | bool):
+        raise SchemaError("a schema is an object or a boolean")
+    with _collector_paused():
+        try:
+            return _compile(schema, closed=objects == "closed", refuse=on_unsupported == "refuse")
+        except RecursionError:
+            # Nesting is bounded, and so are chains; their combination may still be deeper than Python goes.
+            raise SchemaError("the schema is nested too deeply") from None
+
+
+def _compile(schema: dict[str, Any] | bool, *, closed: bool, refuse: bool) -> Compiled:
+    document = Document(schema)
+    reader = Reader(document, refuse=refuse)
+    rules = Rules()
+    writer = ValueWriter(reader, rules, closed=closed)
+    writer.write_root(document.term(schema, document.top) if schema is not True else document.term({}, document.top))
+    bodies = without_unproductive(rules.bodies) if rules.is_recursive else {**SHARED, **rules.bodies}
+    if bodies["root"] == NOTHING:
+        raise SchemaError("no value is valid against this schema")
+    grammar = print_rules(bodies, "root")
+    if len(grammar) > MAX_GRAMMAR:
+        raise SchemaError(f"the grammar would be longer than {MAX_GRAMMAR} characters")
+    return Compiled(grammar, tuple(dict.fromkeys(reader.ignored)))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A compilation makes many small values and no cycles; looking for cycles would take longer than all else."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def schema_to_gbnf(
+    schema: Any,
+    *,
+    objects: Literal["closed", "open"] = "closed",
+    on_unsupported: Literal["refuse", "warn"] = "refuse",
+) -> str:
+    """The grammar of `compile_schema` alone."""
+    return compile_schema(schema, objects=objects, on_unsupported=on_unsupported).grammar

@@ -1,0 +1,59 @@
+"""A grammar that begins to hold only after the thinking.
+
+What a model thinks is free, but for one thing: it ends at the first closing tag.
+"Anything without that tag in it, then the tag" is a regular language, so it is
+written into the grammar itself, as the automaton of Knuth, Morris and Pratt:
+one rule for each number of the tag's characters just read.  Nothing has to watch
+for a trigger, and a model that skips its thinking is held to the grammar at once.
+"""
+
+from __future__ import annotations
+
+import re
+
+# A GBNF string, character class or comment, whole; or a name, in the one group.
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|([A-Za-z][A-Za-z0-9-]*)')
+# Line ends between the tags and what follows them: models write up to two.
+_GAP = "[ \\n]{0,4}"
+
+
+def after_thinking(grammar: str, open_tag: str, close_tag: str, *, begun: bool) -> str:
+    """`grammar` (GBNF) behind a block of thinking, which may be left out unless it has `begun` in the prompt."""
+    name = "thinking"
+    while name in grammar:  # its rules' names are not ours to know
+        name += "-then"
+    answer = f"{name}-answer"
+    thinking = f"{name}-0 {_GAP} {answer}"
+    root = thinking if begun else f"{_GAP} {_literal(open_tag)} {thinking} | {answer}"
+    renamed = _TOKEN.sub(lambda match: answer if match[1] == "root" else match[0], grammar)
+    return "\n".join([f"root ::= {root}", *_up_to(close_tag, name), renamed])
+
+
+def _up_to(tag: str, name: str) -> list[str]:
+    """Rules `NAME-0` …: any text whose first `tag` is its end."""
+    rules = []
+    for state in range(len(tag)):
+        # By the character read, how many of the tag's have been read then; any other character: none.
+        edges = {char: _border(tag[:state] + char, tag) for char in dict.fromkeys(tag)}
+        ways = [
+            f"{_literal(char)} {name}-{length}" if length < len(tag) else _literal(char)
+            for char, length in edges.items()
+            if length
+        ]
+        others = "".join(_code(char) for char, length in edges.items() if length)
+        rules.append(f"{name}-{state} ::= {' | '.join([*ways, f'[^{others}] {name}-0'])}")
+    return rules
+
+
+def _border(text: str, tag: str) -> int:
+    """The length of the longest end of `text` that `tag` begins with."""
+    return next((n for n in range(min(len(text), len(tag)), 0, -1) if text.endswith(tag[:n])), 0)
+
+
+def _literal(text: str) -> str:
+    return '"' + "".join(map(_code, text)) + '"'
+
+
+def _code(char: str) -> str:
+    """A character as GBNF takes it in strings and in classes alike."""
+    return char if char.isascii() and char.isalnum() else f"\\U{ord(char):08X}"

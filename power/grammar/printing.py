@@ -1,0 +1,150 @@
+"""Rules as GBNF text, in the dialect of llama.cpp's parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+
+from power.grammar import charset
+from power.grammar.charset import Ranges
+from power.grammar.expressions import Alt, Chars, Expr, Ref, Repeat, Seq, Text
+from power.grammar.spelling import SHARED
+
+_IN_TEXT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_IN_CLASS = {"]": "\\]", "[": "\\[", "\\": "\\\\", "-": "\\-", "^": "\\x5E", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+# llama.cpp refuses a repeat if the rules it makes of it are more than 2000.
+MAX_WEIGHT = 1000
+
+_ESCAPED = str.maketrans(_IN_TEXT)
+
+
+def print_rules(bodies: Mapping[str, Expr], root: str) -> str:
+    """The root's rule and all that it needs out of `bodies` and the shared ones, one a line."""
+    return _Printer(bodies).print(root)
+
+
+@cache
+def _shared_line(name: str) -> tuple[str, tuple[str, ...]]:
+    """A shared rule as a line, and the names in it."""
+    printer = _Printer(SHARED)
+    line = f"{name} ::= {printer._print(SHARED[name])}\n"
+    return line, tuple(printer._todo)
+
+
+class _Printer:
+    """Prints bodies; what would be too heavy a repeat within them becomes a rule."""
+
+    def __init__(self, bodies: Mapping[str, Expr]) -> None:
+        self._bodies = bodies
+        self._seen: dict[str, str] = {}  # names in rules, and what is written for them
+        self._todo: list[str] = []
+        self._extra: list[str] = []
+
+    def print(self, root: str) -> str:
+        self._seen[root] = root
+        lines = [f"{root} ::= {self._print(self._bodies[self._followed(root)])}\n"]
+        while self._todo:
+            name = self._todo.pop()
+            if self._bodies[name] is SHARED.get(name):
+                line, needed = _shared_line(name)
+                lines.append(line)
+                for one in needed:
+                    self._name(one)
+            else:
+                lines.append(f"{name} ::= {self._print(self._bodies[name])}\n")
+        return "".join(lines + self._extra)
+
+    def _name(self, name: str) -> str:
+        written = self._seen.get(name)
+        if written is None:
+            written = self._seen[name] = self._followed(name)
+            if written not in self._seen or written == name:
+                self._seen[written] = written
+                self._todo.append(written)
+        return written
+
+    def _followed(self, name: str) -> str:
+        """The name at the end of rules that are mere names."""
+        for _ in range(100):
+            body = self._bodies.get(name)
+            if not isinstance(body, Ref):
+                break
+            name = body.name
+        return name
+
+    def _print(self, expr: Expr) -> str:
+        """The expression as the right side of a rule."""
+        kind = type(expr)
+        if kind is Text:
+            return _print_text(expr.text)  # type: ignore[union-attr]
+        if kind is Ref:
+            return self._name(expr.name)  # type: ignore[union-attr]
+        if kind is Chars:
+            return print_chars(expr.ranges)  # type: ignore[union-attr]
+        if kind is Seq:
+            items = expr.items  # type: ignore[union-attr]
+            return " ".join([f"({self._print(i)})" if type(i) is Alt else self._print(i) for i in items]) or '""'
+        if kind is Alt:
+            return " | ".join([self._print(option) for option in expr.options])  # type: ignore[union-attr]
+        return self._repeat(expr)  # type: ignore[arg-type]
+
+    def _repeat(self, expr: Repeat) -> str:
+        item, text = expr.item, self._print(expr.item)
+        if isinstance(item, Seq | Alt | Repeat) or (isinstance(item, Text) and len(item.text) > 1):
+            # llama.cpp repeats the whole literal before a mark; a group says so to everybody.
+            text = f"({text})"
+            if _weight(item) * (expr.high or expr.low or 1) > MAX_WEIGHT:
+                name = f"part-{len(self._extra)}"
+                self._extra.append(f"{name} ::= {text}\n")
+                text = name
+        return text + _bounds(expr.low, expr.high)
+
+
+def _weight(expr: Expr) -> int:
+    """How many rules llama.cpp makes of an expression."""
+    match expr:
+        case Seq():
+            return 1 + sum(map(_weight, expr.items))
+        case Alt():
+            return 1 + sum(map(_weight, expr.options))
+        case Repeat():
+            return _weight(expr.item) + (expr.high or expr.low or 1)
+    return 0
+
+
+@lru_cache(maxsize=4000)
+def _print_text(text: str) -> str:
+    if text.isprintable():
+        return f'"{text.translate(_ESCAPED)}"'
+    return '"' + "".join(_char(char, _IN_TEXT) for char in text) + '"'
+
+
+def _bounds(low: int, high: int | None) -> str:
+    known = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
+    return known or (f"{{{low}}}" if low == high else f"{{{low},{'' if high is None else high}}}")
+
+
+@lru_cache(maxsize=4000)
+def print_chars(ranges: Ranges) -> str:
+    """A character class; negated where it reaches to the end of Unicode."""
+    negative = bool(ranges) and ranges[-1][1] == charset.LAST
+    ranges = charset.complement(ranges) if negative else ranges
+    if negative and not ranges:
+        return "."
+    body = "".join(_point(low) if low == high else f"{_point(low)}-{_point(high)}" for low, high in ranges)
+    return f"[{'^' if negative else ''}{body}]"
+
+
+def _point(point: int) -> str:
+    return _char(chr(point), _IN_CLASS)
+
+
+def _char(char: str, known: dict[str, str]) -> str:
+    point = ord(char)
+    if char in known:
+        return known[char]
+    if char.isprintable() and not 0xD800 <= point < 0xE000:
+        return char
+    return f"\\x{point:02X}" if point < 0x100 else f"\\u{point:04X}" if point < 0x10000 else f"\\U{point:08X}"

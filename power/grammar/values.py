@@ -1,0 +1,141 @@
+"""From terms to rules: the JSON texts of a shape.
+
+Everything here is from below: what is written is valid, and where a grammar
+cannot say all that is valid it says a useful part.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import msgspec
+
+from power.grammar import languages as la
+from power.grammar import numbers as nu
+from power.grammar import shapes as sh
+from power.grammar import spelling
+from power.grammar import terms as te
+from power.grammar.arrays import ArrayWriter
+from power.grammar.errors import SchemaError, TooLarge
+from power.grammar.expressions import NOTHING, Chars, Expr, Ref, Text, alt, seq
+from power.grammar.objects import ObjectWriter
+from power.grammar.reading import Reader
+from power.grammar.rules import Rules
+from power.grammar.shapes import Shape
+from power.grammar.spelling import QUOTE
+from power.grammar.terms import Term
+from power.grammar.texts import TextWriter
+
+MAX_DEPTH = 30  # of values written within each other before the rest is put off
+MAX_FINITE = 64
+
+
+class ValueWriter:
+    """One rule per term, for as long as there are terms."""
+
+    def __init__(self, reader: Reader, rules: Rules, *, closed: bool) -> None:
+        self.reader = reader
+        self.rules = rules
+        self.closed = closed
+        self.strings = TextWriter(rules)
+        self._plain = TextWriter(rules, Chars, str)
+        self._refs: dict[Term, Expr] = {}
+        self._later: list[tuple[Term, str]] = []
+        self._depth = 0
+        self._arrays = ArrayWriter(self)
+        self._objects = ObjectWriter(self)
+
+    def write_root(self, term: Term) -> None:
+        """The rule `root`, and all that it needs."""
+        self.rules.bodies["root"] = self.value(term, "top")
+        while self._later:
+            later, name = self._later.pop()
+            self.rules.define(name, self._body(later, name))
+
+    def value(self, term: Term, hint: str) -> Expr:
+        """What to write for a value of the term, mostly the name of a rule."""
+        if isinstance(term, te.Always):
+            return Ref("value")
+        known = self._refs.get(term)
+        if known is not None:
+            self.rules.is_recursive |= isinstance(known, Ref) and known.name not in self.rules.bodies
+            return known
+        shape = self.reader.expand(term)
+        if not shape.items and not shape.members:
+            known = self.rules.share(hint, self._located(term, shape, hint))
+        elif shape is sh.ALL:
+            known = Ref("value")
+        else:
+            known = self._named(term, hint)
+        self._refs[term] = known
+        return known
+
+    def _named(self, term: Term, hint: str) -> Expr:
+        name = self.rules.reserve(hint)
+        self._refs[term] = Ref(name)
+        if self._depth >= MAX_DEPTH:
+            self._later.append((term, name))
+            self.rules.is_recursive = True
+            return Ref(name)
+        self._depth += 1
+        try:
+            return self.rules.define(name, self._body(term, name))
+        finally:
+            self._depth -= 1
+
+    def _body(self, term: Term, hint: str) -> Expr:
+        return self._located(term, self.reader.expand(term), hint)
+
+    def _located(self, term: Term, shape: Shape, hint: str) -> Expr:
+        try:
+            return self._shape(shape, hint)
+        except TooLarge as error:
+            raise SchemaError(error.message, pointer=self.reader.pointer(term)) from error
+
+    def _shape(self, shape: Shape, hint: str) -> Expr:
+        options = [self._objects.write(one, hint) for one in shape.members]
+        options += [self._arrays.write(one, hint) for one in shape.items]
+        options.append(self._string(shape.strings))
+        options += [self.number(one) if one != sh.NUMBERS else spelling.ANY_NUMBER for one in shape.numbers]
+        options += [Text(text) for text, value in (("true", True), ("false", False)) if value in shape.booleans]
+        options += [Text("null")] if shape.null else []
+        return alt(*(option for option in options if option != NOTHING))
+
+    def _string(self, lang: la.Lang) -> Expr:
+        if lang == la.ALL:
+            return spelling.STRING
+        return seq(QUOTE, self.strings.write(lang), QUOTE)
+
+    def number(self, numbers: nu.Numbers) -> Expr:
+        return self._plain.write(nu.language(numbers))
+
+    def beginnings(self, shape: Shape) -> list[Expr]:
+        """The scalars of a shape, cut into sets that begin differently, so that of two sets no values are equal."""
+        texts: list[Expr] = [Text("null")] if shape.null else []
+        texts += [Text(text) for text, value in (("false", False), ("true", True)) if value in shape.booleans]
+        for sign in (nu.Numbers(high=Fraction(0), high_open=True, plain=True), nu.Numbers(low=Fraction(0), plain=True)):
+            parts = [nu.intersection(one, sign) for one in shape.numbers]
+            lang = la.either(*(nu.language(one) for one in parts if one is not None))
+            for char in "-" if sign.high is not None else "0123456789":
+                texts.append(seq(Text(char), self._plain.write(la.derive(lang, ord(char)))))
+        if la.matches(shape.strings, ""):
+            texts.append(Text('""'))
+        for point in range(32, 127):
+            rest = self.strings.write(la.derive(shape.strings, point))
+            texts.append(seq(QUOTE, spelling.spell_chars(((point, point),)), rest, QUOTE))
+        return [text for text in texts if text != NOTHING]
+
+    def finite(self, term: Term) -> list[Term] | None:
+        """The values of a term one by one, if they are scalars and few."""
+        shape = self.reader.expand(term)
+        if shape.items or shape.members or any(one.among is None for one in shape.numbers):
+            return None
+        if shape.strings != la.NONE and not isinstance(shape.strings, la.Words):
+            return None
+        texts = ["null"] if shape.null else []
+        texts += [text for text, value in (("false", False), ("true", True)) if value in shape.booleans]
+        among = {value for one in shape.numbers for value in one.among or () if nu.holds(one, value)}
+        texts += [nu.canonical(value) for value in sorted(among)]
+        if isinstance(shape.strings, la.Words):
+            texts += [msgspec.json.encode(word).decode() for word in shape.strings.words]
+        return [te.value(text) for text in texts] if len(texts) <= MAX_FINITE else None
