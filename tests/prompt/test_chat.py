@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from power.errors import BadRequest
-from power.gguf import Facts, read_facts
+from power.gguf import read_facts
 from power.messages import Message, Tool, ToolCall
 from power.prompt import prompt_messages, render_chat
+from tests.prompt.models import Model, model
 
 PACKAGED = Path(__file__).parents[2] / "power" / "data" / "tiny.gguf"
 DUMP = (
@@ -17,21 +18,6 @@ DUMP = (
     "{{ enable_thinking }}|{{ reasoning_effort }}|{{ bos_token }}|{{ eos_token }}|{{ add_generation_prompt }}"
 )
 TOOL: Tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "x-order": [2, 1]}}}
-
-
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    facts: Facts
-    system: str = ""
-    messages: tuple[Message, ...] = ()
-
-
-def model(template: str | None, *, system: str = "", messages: tuple[Message, ...] = (), name: str = "m") -> Model:
-    facts = Facts(
-        architecture="llama", name=name, n_params=1, quantization="F32", n_ctx_train=1, embedding_length=1,
-        n_layers=1, n_heads=1, n_heads_kv=1, tokenizer="llama", chat_template=template, bos="<s>", eos="</s>",
-        capabilities=(),
-    )  # fmt: skip
-    return Model(facts=facts, system=system, messages=messages)
 
 
 def user(content: str) -> Message:
@@ -161,7 +147,7 @@ def test_a_developer_is_a_system_where_the_template_knows_no_other() -> None:
     conversation = [Message(role="developer", content="Be brief."), user("hi")]
 
     assert roles(render_chat(model(DUMP), conversation))[0] == ("system", "Be brief.")
-    assert roles(render_chat(model(DUMP + "{# developer #}"), conversation))[0] == ("developer", "Be brief.")
+    assert roles(render_chat(model(DUMP + "{# 'developer' #}"), conversation))[0] == ("developer", "Be brief.")
 
 
 def test_without_a_template_it_is_chatml_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:

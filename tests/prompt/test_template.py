@@ -1,6 +1,5 @@
-"""Chat templates run as Hugging Face runs them, and cannot run away."""
+"""Chat templates run as Hugging Face runs them."""
 
-import time
 from typing import Any
 
 import pytest
@@ -61,54 +60,6 @@ def test_a_failure_says_what_and_the_line(text: str, complaint: str) -> None:
     assert complaint in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.append.__self__.__class__ }}",
-        "{{ raise_exception.__globals__ }}",
-        "{{ ''.format.__globals__ }}",
-        "{{ '{0.__class__}'.format(1) }}",
-        "{{ x.clear() }}",
-        "{{ cycler.__init__.__globals__.os }}",
-    ],
-)
-def test_the_sandbox_has_no_way_out(text: str) -> None:
-    try:
-        found = render(text, x={"a": 1}, messages=[])
-    except BadRequest:
-        return
-    assert found == ""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for a in range(10**9) %}{% endfor %}",
-        "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
-        "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}",
-        "{{ 'x' * 10**9 }}",
-        "{{ 10**9 * 'x' }}",
-        "{{ 9 ** 99999999 }}",
-        "{% set n = namespace(i=9) %}{% for a in range(99) %}{% set n.i = n.i * n.i %}{% endfor %}",
-        "{% for a in range(9999) %}{{ 'x' * 9999 }}{% endfor %}",
-        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(40) }}",
-        "{% macro m() %}{{ caller() }}{% endmacro %}{% for a in range(99999) %}{% for b in range(99999) %}"
-        "{% call m() %}{% endcall %}{% endfor %}{% endfor %}",
-        "{% block b %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endblock %}",
-        "{% for a in range(99999) recursive %}{{ loop(range(99999)) }}{% endfor %}",
-        "{% set take_step = 1 %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-    ],
-)
-def test_a_template_that_asks_for_too_much_is_stopped(text: str) -> None:
-    started = time.process_time()
-
-    with pytest.raises(BadRequest):
-        render(text)
-    assert time.process_time() - started < 5
-
-
 def test_a_text_is_compiled_once() -> None:
     assert compile_template("{{ a }}") is compile_template("{{ a }}")
 
@@ -117,10 +68,3 @@ def test_one_rendering_leaves_nothing_for_the_next() -> None:
     template = ChatTemplate("{% for i in range(90000) %}{% endfor %}ok")
 
     assert [template.render({}) for _ in range(12)] == ["ok"] * 12
-
-
-def test_an_endless_template_is_no_template() -> None:
-    with pytest.raises(BadRequest, match="more than"):
-        ChatTemplate("x" * (2**20 + 1))
-    with pytest.raises(BadRequest):
-        ChatTemplate("{{ " + "(" * 5000 + ")" * 5000 + " }}")

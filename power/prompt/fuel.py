@@ -1,0 +1,126 @@
+"""What a template may cost: one purse for time and memory, paid from before the work is done.
+
+A template comes with a model file from anywhere, so it is hostile until proven
+otherwise.  Interrupting Python in the middle of `'x' * 10**9` is not possible,
+so nothing is interrupted: every operation first pays for what it will read and
+write, in bytes, and what cannot be paid is not begun.  As every byte that is
+ever made was paid for, the purse bounds memory as well as time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Set, ValuesView
+from sys import getsizeof
+from typing import Any
+
+from jinja2.utils import Namespace
+
+# Bytes. What a template may make for an empty conversation; the largest real
+# one, with forty tools, makes 2**20.
+BASE = 16 * 2**20
+# So many bytes more for every byte of the conversation: templates copy every
+# message several times, and some add each to what they have so far.
+PER_BYTE = 64
+STEP = 64  # what one turn of a loop costs beside its work: some 100 ns
+MAX_SECONDS = 0.5  # of the thread's own time; paying ends it sooner, so this is the second lock on the door
+PAYS_PER_LOOK = 128  # at the clock
+LARGE = 2**16  # bytes; after such a payment the clock is looked at in any case
+
+
+class TooExpensive(Exception):
+    """The template asks for more than it may."""
+
+
+class Fuel:
+    """What one rendering has left to spend."""
+
+    __slots__ = ("_deadline", "_n_pays", "_total", "left")
+
+    def __init__(self, conversation: Any) -> None:
+        """Enough for any sane template over `conversation`, the variables it is given."""
+        self.left = self._total = 2**62
+        self._n_pays = 0
+        self._deadline = time.thread_time() + MAX_SECONDS
+        self.left = self._total = BASE + PER_BYTE * self.measure(conversation)
+
+    def __repr__(self) -> str:
+        return f"<Fuel {self.left} of {self._total}>"
+
+    @property
+    def spent(self) -> int:
+        """Bytes."""
+        return self._total - self.left
+
+    def pay(self, n_bytes: int) -> None:
+        """Raises TooExpensive if that is more than is left, or the time is up."""
+        self.left -= n_bytes
+        if self.left < 0:
+            raise TooExpensive(f"it needs more time or memory than it may take ({self._total} bytes in all)")
+        self._n_pays += 1
+        if self._n_pays % PAYS_PER_LOOK == 0 or n_bytes > LARGE:
+            self._look_at_the_clock()
+
+    def measure(self, value: Any) -> int:
+        """About the bytes in `value`, counting what it holds each time it holds it.
+
+        Raises:
+            TooExpensive: it is more than is left, as of a list that holds itself.
+        """
+        if type(value) is str:
+            return getsizeof(value)
+        total = 0
+        todo = [value]
+        while todo:
+            item = todo.pop()
+            kind = type(item)
+            if kind is str:
+                total += getsizeof(item)
+            elif kind is dict:
+                total += 64 + 32 * len(item)
+                todo += item.keys()
+                todo += item.values()
+            elif kind is list or kind is tuple:
+                total += 64 + 8 * len(item)
+                todo += item
+            else:
+                total += _size(item)
+                todo += _contents(item)
+            if total > self.left:
+                raise TooExpensive("a value is too large")
+        return total
+
+    def charged(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The same items, each of which costs a step."""
+        for item in items:
+            self.pay(STEP)
+            yield item
+
+    def _look_at_the_clock(self) -> None:
+        if time.thread_time() > self._deadline:
+            raise TooExpensive(f"it takes more than {MAX_SECONDS} seconds")
+
+
+class Holder:
+    """A value that holds others, and says which, so that they are measured."""
+
+    __slots__ = ()
+
+    def held(self) -> Iterable[Any]:
+        raise NotImplementedError
+
+
+def _size(item: Any) -> int:
+    return getsizeof(item) if isinstance(item, str | bytes | int) else 64
+
+
+def _contents(item: Any) -> Iterable[Any]:
+    """What is inside of the less common containers."""
+    if isinstance(item, Holder):
+        return item.held()
+    if isinstance(item, Namespace):
+        attributes: dict[str, Any] = object.__getattribute__(item, "_Namespace__attrs")
+        return attributes.values()
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]
+    return item if isinstance(item, list | tuple | Set | ValuesView) else ()
