@@ -7,7 +7,7 @@ block hangs up, and a server stops generating when its client hangs up.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -100,6 +100,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     tensors: tuple[Tensor, ...] = ()
     capabilities: tuple[str, ...] = ()
     requires: str = ""
+    memory: dict[str, Any] = {}  # what loading it takes: bytes by purpose, and for how much context
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a pull, push or creation is; `total` is 0 where there is nothing to count."""
+
+    status: str
+    digest: str = ""
+    total: int = 0  # bytes
+    completed: int = 0
 
 
 class _Models(msgspec.Struct, frozen=True):
@@ -182,18 +192,66 @@ class Client:
             yield chunks
 
     @asynccontextmanager
+    async def follow(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Step]]:
+        """Have /api/pull, /api/push or /api/create do its work, whose steps these are; leaving the block stops it."""
+        async with self._lines(path, body) as lines, aclosing(_steps(lines)) as steps:
+            yield steps
+
+    async def copy(self, source: str, destination: str) -> None:
+        await self._send("POST", "/api/copy", {"source": source, "destination": destination})
+
+    async def delete(self, model: str) -> None:
+        await self._send("DELETE", "/api/delete", {"model": model})
+
+    async def me(self) -> dict[str, Any]:
+        """The account; where nobody is signed in, `signin_url` says where to."""
+        with self._transport_errors():
+            response = await self._http.post("/api/me")
+        if response.is_error and response.status_code != 401:
+            raise _refusal(response)
+        return self._decode(response.content, dict[str, Any])
+
+    async def sign_out(self) -> None:
+        await self._send("POST", "/api/signout", None)
+
+    async def has_blob(self, digest: str) -> bool:
+        with self._transport_errors():
+            response = await self._http.head(f"/api/blobs/{digest}")
+        if response.is_error and response.status_code != 404:
+            raise _refusal(response)
+        return not response.is_error
+
+    async def put_blob(self, digest: str, size: int, chunks: AsyncIterable[bytes]) -> None:
+        """Upload a file of that many bytes."""
+        headers = {"Content-Length": str(size)}
+        with self._transport_errors():
+            response = await self._http.post(f"/api/blobs/{digest}", content=chunks, headers=headers)
+        if response.is_error:
+            raise _refusal(response)
+
+    @asynccontextmanager
     async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Chunk]]:
+        async with self._lines(path, body) as lines, aclosing(_chunks(lines)) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def _lines(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[str]]:
         with self._transport_errors():
             async with self._http.stream("POST", path, json=_given(body)) as response:
                 if response.is_error:
                     await response.aread()
                     raise _refusal(response)
                 lines = response.aiter_lines()
-                async with aclosing(_chunks(lines)) as chunks:
-                    try:
-                        yield chunks
-                    finally:
-                        await _hang_up(response, lines)
+                try:
+                    yield lines
+                finally:
+                    await _hang_up(response, lines)
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> None:
+        with self._transport_errors():
+            response = await self._http.request(method, path, json=body)
+        if response.is_error:
+            raise _refusal(response)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None, type: type[T]) -> T:
         with self._transport_errors():
@@ -258,6 +316,27 @@ async def _chunks(lines: AsyncIterator[str]) -> AsyncGenerator[Chunk, None]:
             yield chunk
     if not done:
         raise PowerError("the server ended its answer half-way")
+
+
+async def _steps(lines: AsyncIterator[str]) -> AsyncGenerator[Step, None]:
+    status = ""
+    async for line in lines:
+        if line:
+            step = _step(line)
+            status = step.status
+            yield step
+    if status != "success":
+        raise PowerError("the server gave up half-way")
+
+
+def _step(line: str) -> Step:
+    try:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+        if "error" in fields:
+            raise ServerRefused(str(fields["error"]), 500)
+        return msgspec.convert(_given(fields), Step)
+    except msgspec.DecodeError as error:
+        raise PowerError(f"the server sent a line that is no progress: {line[:100]!r}") from error
 
 
 def _chunk(line: str) -> Chunk:

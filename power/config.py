@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     debug: bool = False
     # Bytes. Room for one picture of 100 MB in base64, the largest that Ollama's CLI sends.
     max_body_bytes: int = 128 * 2**20
+    noprune: bool = False  # else what no model refers to is removed from the store
     nohistory: bool = False  # else `power run` keeps its lines in data_dir/history
 
     def __post_init__(self) -> None:

@@ -8,10 +8,13 @@
     │   ├── BodyTooSlow .......... 408
     │   └── BodyTooLarge ......... 413
     ├── ModelNotFound ............ 404
+    ├── BlobNotFound ............. 404
     ├── Overloaded ............... 503  come back later; `retry_after` says when
     ├── LoadFailed ............... 500  the model did not come up
     ├── WorkerDied ............... 500  the model's process ended in mid-work
     ├── ReaderTooSlow ............ 500  the client stopped reading its own answer
+    ├── StoreError ............... 500  the disk is full or read-only, or a lock is not to be had
+    ├── RegistryError ............ 500  another machine does not have it, or does not do as it should
     ├── ConfigError .................... a setting of ours is wrong
     └── ServerUnreachable .............. the CLI found nobody to talk to
 
@@ -82,6 +85,15 @@ class ModelNotFound(PowerError):
         self.name = name
 
 
+class BlobNotFound(PowerError):
+    """No such blob in the store."""
+
+    status = 404
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f'blob "{digest}" not found')
+
+
 class Overloaded(PowerError):
     """There is no place left to wait in.
 
@@ -109,6 +121,14 @@ class WorkerDied(PowerError):
 
 class ReaderTooSlow(PowerError):
     """The client left more of its answer unread than we are willing to hold."""
+
+
+class StoreError(PowerError):
+    """The store could not be written: a full or read-only disk, or somebody else holds a lock."""
+
+
+class RegistryError(PowerError):
+    """A registry does not have it, refuses it, cannot be reached, or does not do as it should."""
 
 
 class ConfigError(PowerError):

@@ -1,38 +1,33 @@
 """The one path from a typed request to the events of its answer.
 
 `/api/*` and `/v1/*` translate into `Generation` and out of `events`; everything
-between is here, in the order it happens: find the model, read the options,
-render the prompt, compile the grammar, take a place, and turn pieces of text
-into thinking, content and tool calls.  What can be refused is refused on
-entering the block, before a first byte is sent.
+between is here, in the order it happens: find the model, plan (`power.planning`),
+take a place, and turn pieces of text into thinking, content and tool calls.  What
+can be refused is refused on entering the block, before a first byte is sent.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-import msgspec
 import trio
 
 from power.config import Config
-from power.errors import BadRequest
 from power.events import Accepted, Finished, Text
-from power.grammar import JSON_GRAMMAR, ToolCallReader, dialect_of
-from power.messages import Message, Tool
+from power.grammar import ToolCallReader, dialect_of
 from power.metrics import Metrics
-from power.options import Options, read_options
-from power.prompt import prompt_messages, render_chat
+from power.planning import Generation, Plan, read_request_options, start_command
+from power.planning import plan as make_plan
 from power.sched import Mailbox, Models
 from power.sched.model import Model
 from power.store import Store, StoredModel
-from power.stream.thinking import ThinkingSplitter, prompt_opens_thinking, thinking_tags
+from power.stream.thinking import ThinkingSplitter
 from power.worker import wire
 
-log = logging.getLogger(__name__)
+__all__ = ["Generation", "Power", "Reply", "load_model", "open_generation", "render_only", "unload_model"]
 
 
 class Power:
@@ -52,27 +47,6 @@ class Power:
         return await trio.to_thread.run_sync(self.store.find, name)
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for text, whichever API it came by."""
-
-    model: str
-    messages: tuple[Message, ...] | None = None  # None: `prompt` is meant
-    prompt: str = ""
-    raw: bool = False  # the prompt goes in as it is
-    system: str | None = None
-    template: str | None = None
-    context: tuple[int, ...] = ()  # token ids to go before the prompt
-    suffix: str = ""
-    images: tuple[bytes, ...] = ()
-    tools: tuple[Tool, ...] = ()
-    think: bool | str | None = None  # None: as the model likes
-    format: str | dict[str, Any] | None = None
-    options: dict[str, Any] = {}
-    keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
-    n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
-    want_tokens: bool = False  # the prompt's token ids are wanted
-
-
 class Reply:
     """An answer that has begun: `accepted` is known, `events` are to come."""
 
@@ -89,16 +63,6 @@ class Reply:
         self.events = events
 
 
-class _Plan(msgspec.Struct, frozen=True):
-    """A request, made ready for its model."""
-
-    stored: StoredModel
-    options: Options
-    prompt: str
-    think: bool | str | None
-    grammar: str
-
-
 @asynccontextmanager
 async def open_generation(power: Power, request: Generation) -> AsyncIterator[Reply]:
     """Generate; the reply's events come while the block is open, and leaving it cancels.
@@ -108,10 +72,10 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
             iterator, whatever ended it half-way.
     """
     started = trio.current_time()
-    plan = _plan(await power.find(request.model), request)
+    plan = await make_plan(await power.find(request.model), request)
     async with (
         power.models.acquire(plan.stored, plan.options.load, request.keep_alive) as use,
-        use.generate(_start(plan, request)) as mailbox,
+        use.generate(start_command(plan, request)) as mailbox,
     ):
         accepted = await mailbox.get()
         assert isinstance(accepted, wire.Accepted)
@@ -124,7 +88,7 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
 async def load_model(power: Power, name: str, *, options: dict[str, Any], keep_alive: float | None) -> StoredModel:
     """Have the model in memory; nothing is generated."""
     stored = await power.find(name)
-    checked = _options(stored, options)
+    checked = read_request_options(stored, options)
     async with power.models.acquire(stored, checked.load, keep_alive) as use:
         await use.model.wait_ready()
     return stored
@@ -139,90 +103,7 @@ async def unload_model(power: Power, name: str) -> StoredModel:
 
 async def render_only(power: Power, request: Generation) -> str:
     """The prompt that `request` would be answered to."""
-    return _plan(await power.find(request.model), request).prompt
-
-
-# -- before the first token --
-
-
-def _plan(stored: StoredModel, request: Generation) -> _Plan:
-    _require(stored, "completion", f'"{request.model}" does not support {"chat" if request.messages else "generate"}')
-    if request.tools:
-        _require(stored, "tools", f"{stored.name.full} does not support tools")
-    if request.suffix:
-        _require(stored, "insert", f"{stored.name.full} does not support insert")
-    if request.images or any(message.images for message in request.messages or ()):
-        _require(stored, "vision", f"{stored.name.full} does not support images")
-    if request.template:
-        raise BadRequest("a template in the request is not supported", field="template")
-    if stored.adapters:
-        raise BadRequest(f"{stored.name.full} has LoRA adapters, which cannot be applied yet", field="model")
-    think = _think(stored, request)
-    grammar = _grammar(request)
-    return _Plan(stored, _options(stored, request.options), _render(stored, request, think), think, grammar)
-
-
-def _require(stored: StoredModel, capability: str, otherwise: str) -> None:
-    if capability not in stored.capabilities:
-        raise BadRequest(otherwise, field="model")
-
-
-def _options(stored: StoredModel, options: dict[str, Any]) -> Options:
-    checked, unknown = read_options(stored.params, options)
-    for name in unknown:
-        log.warning('invalid option provided: "%s"', name)
-    return checked
-
-
-def _think(stored: StoredModel, request: Generation) -> bool | str | None:
-    if "thinking" not in stored.capabilities:
-        if request.think:
-            raise BadRequest(f'"{request.model}" does not support thinking', field="think")
-        return None
-    if request.format:
-        # The grammar holds from the first token on, so there is no room to think first.
-        if request.think:
-            raise BadRequest("think and format cannot be combined", field="think")
-        return False
-    return True if request.think is None else request.think
-
-
-def _grammar(request: Generation) -> str:
-    if not request.format:
-        return ""
-    if request.format == "json":
-        return JSON_GRAMMAR
-    if isinstance(request.format, dict):
-        raise BadRequest('a JSON schema is not supported as a format; use "json"', field="format")
-    raise BadRequest(
-        f'invalid format: "{request.format}"; expected "json" or a valid JSON Schema object', field="format"
-    )
-
-
-def _render(stored: StoredModel, request: Generation, think: bool | str | None) -> str:
-    if request.raw:
-        return request.prompt
-    messages = request.messages
-    if messages is None:
-        messages = prompt_messages(request.prompt, system=request.system, images=request.images)
-    # A context already holds the model's own messages; they are not said twice.
-    model = msgspec.structs.replace(stored, messages=()) if request.context else stored
-    return render_chat(model, messages, request.tools, think)
-
-
-def _start(plan: _Plan, request: Generation) -> wire.Start:
-    options = plan.options
-    return wire.Start(
-        id=0,  # given with the place
-        prompt=(request.context, plan.prompt) if request.context else (plan.prompt,),
-        sampling=options.sampling,
-        n_predict=options.num_predict,
-        n_ctx=options.load.num_ctx or 0,
-        stop=options.stop,
-        grammar=plan.grammar,
-        n_probs=request.n_probs,
-        want_tokens=request.want_tokens,
-    )
+    return (await make_plan(await power.find(request.model), request)).prompt
 
 
 # -- from pieces to events --
@@ -231,13 +112,9 @@ def _start(plan: _Plan, request: Generation) -> wire.Start:
 class _Stages:
     """Text from the worker, divided into thinking, content and tool calls."""
 
-    def __init__(self, plan: _Plan, request: Generation) -> None:
-        template = plan.stored.facts.chat_template or ""
-        tags = None if request.raw or not plan.think else thinking_tags(template)
-        dialect = dialect_of(template) if request.tools else None
-        self._thinking = (
-            ThinkingSplitter(*tags, starts_inside=prompt_opens_thinking(plan.prompt, tags)) if tags else None
-        )
+    def __init__(self, plan: Plan, request: Generation) -> None:
+        dialect = dialect_of(plan.stored.facts.chat_template or "") if request.tools else None
+        self._thinking = ThinkingSplitter(*plan.tags, starts_inside=plan.opens_thinking) if plan.tags else None
         self._calls = ToolCallReader(dialect) if dialect else None
 
     def feed(self, piece: wire.Piece) -> Text:

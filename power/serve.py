@@ -47,7 +47,11 @@ async def serve(
     """
     metrics = Metrics()
     with closing(listen(config, bind)) as listener:
-        async with open_store(config) as store, open_models(config, metrics) as models:
+        async with (
+            # A command's own server comes and goes: tidying up is for one that stays.
+            open_store(config, prune=bind is None, noprune=config.noprune) as store,
+            open_models(config, metrics) as models,
+        ):
             app = create_app(Power(config, store, models, metrics))
             log.info("listening on %s, models in %s", url_of(listener), config.models_dir)
             task_status.started(url_of(listener))

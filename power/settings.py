@@ -158,6 +158,7 @@ SETTINGS: dict[str, Setting] = {
     "debug": Setting(_debug, "OLLAMA_DEBUG"),
     "max_body_bytes": Setting(_integer(1024, 2**40)),
     "nohistory": Setting(_boolean, "OLLAMA_NOHISTORY"),
+    "noprune": Setting(_boolean, "OLLAMA_NOPRUNE"),
     "gpu_layers": Setting(_integer(-1, 2**31 - 1), "OLLAMA_NUM_GPU", "gpu"),
     "main_gpu": Setting(_integer(0, 255), table="gpu"),
 }

@@ -17,7 +17,7 @@ from functools import partial
 from typing import cast
 
 import trio
-from hypercorn.typing import ASGISendCallable
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart.ctx import RequestContext, WebsocketContext
 from quart.typing import ResponseTypes
 from quart.utils import encode_headers
@@ -26,11 +26,11 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, NotFound
 
-from power.api import listing, native, openai, show, status
+from power.api import account, blobs, create, listing, manage, native, openai, pull, show, status
 from power.api.encode import Response, text_response
 from power.api.errors import error_response, routing_response
 from power.api.guards import Guards
-from power.api.requests import Request, drain_body
+from power.api.requests import Body, Request, drain_body
 from power.generate import Power
 
 Handler = Callable[..., Awaitable[Response]]
@@ -43,6 +43,17 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/tags", listing.tags),
     ("GET", "/api/ps", listing.ps),
     ("POST", "/api/show", show.show),
+    ("POST", "/api/create", create.create),
+    ("POST", "/api/pull", pull.pull),
+    ("POST", "/api/push", pull.push),
+    ("POST", "/api/copy", manage.copy),
+    ("DELETE", "/api/delete", manage.delete),
+    ("GET", "/api/blobs/<digest>", blobs.get),
+    ("POST", "/api/blobs/<digest>", blobs.put),
+    ("DELETE", "/api/blobs/<digest>", blobs.delete),
+    ("POST", "/api/me", account.me),
+    ("POST", "/api/signout", account.signout),
+    ("DELETE", "/api/user/keys/<key>", account.signout),
     ("POST", "/api/generate", native.generate),
     ("POST", "/api/chat", native.chat),
     ("GET", "/v1/models", listing.list_models),
@@ -59,6 +70,17 @@ class Exchange(TrioASGIHTTPConnection):
         # Of a target like `?a=b` no path is left, and Quart looks at its first character.
         self.scope["path"] = self.scope["path"] or "/"
         return cast(Request, super()._create_request_from_scope(send))
+
+    async def handle_messages(  # type: ignore[override]  # quart-trio's, too, takes the nursery
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        body = cast(Body, request.body)
+        while (event := await receive())["type"] == "http.request":
+            body.append(event["body"])
+            if not event["more_body"]:
+                body.set_complete()
+            await body.wait_room()
+        nursery.cancel_scope.cancel()
 
     async def handle_request(  # type: ignore[override]  # quart-trio's, too, takes the nursery
         self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
@@ -99,7 +121,7 @@ class App(QuartTrio):
         for method, path, handler in ROUTES:
             self.add_url_rule(
                 path,
-                endpoint=path,
+                endpoint=f"{method} {path}",
                 methods=[method],
                 view_func=partial(handler, power),
                 provide_automatic_options=False,

@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 from quart_trio.wrappers import TrioRequest
+from quart_trio.wrappers.request import TrioBody
 
 from power.errors import BadRequest, BodyTooLarge, BodyTooSlow
 
 BODY_SECONDS = 60.0  # for a body to come, plus a second for each BODY_RATE bytes of it
 BODY_RATE = 64 * 1024
+BODY_BUFFER = 1024 * 1024  # bytes that may wait for a handler to read them; more wait in the client
 LINGER_SECONDS = 2.0  # for the rest of a body that nobody wants
 THINK_LEVELS = ("high", "medium", "low", "max")
 KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
@@ -29,9 +31,27 @@ KEY_WINDOW = 1024
 T = TypeVar("T")
 
 
+class Body(TrioBody):
+    """A request's body on its way in. Quart's own takes all a client sends, however slowly it is read."""
+
+    _room = trio.Event()
+
+    async def __anext__(self) -> bytes:
+        data = await super().__anext__()
+        self._room.set()
+        return data
+
+    async def wait_room(self) -> None:
+        """Until there is room for more, or no more to come."""
+        while len(self._data) > BODY_BUFFER and not self._complete.is_set():
+            self._room = trio.Event()
+            await self._room.wait()
+
+
 class Request(TrioRequest):
     """An HTTP request."""
 
+    body_class = Body
     exchange: AsyncExitStack  # what has to live until the answer's last byte is out
     is_read = False  # the end of its body has been seen
 

@@ -10,12 +10,14 @@ import trio
 
 from power.api.encode import Response, json_bytes, json_response, local_time
 from power.api.listing import details
+from power.api.memory import memory_of
 from power.api.requests import Request, body_decoder, decode, read_body
+from power.config import Config
 from power.errors import BadRequest
 from power.generate import Power
 from power.gguf import GGUF, open_gguf
-from power.messages import Message
 from power.store import StoredModel
+from power.store.modelfile import Command
 
 # Names and templates have fields of their own, and are long.
 LEFT_OUT = ("general.name", "tokenizer.chat_template")
@@ -39,10 +41,10 @@ async def show(power: Power, request: Request) -> Response:
     if not name:
         raise BadRequest("model is required", field="model")
     model = await power.find(name)
-    return json_response(await trio.to_thread.run_sync(describe, model, body))
+    return json_response(await trio.to_thread.run_sync(describe, model, body, power.config))
 
 
-def describe(model: StoredModel, body: ShowBody) -> dict[str, Any]:
+def describe(model: StoredModel, body: ShowBody, config: Config) -> dict[str, Any]:
     """The whole answer; reads the model's files. Raises GGUFError."""
     gguf = open_gguf(model.path)
     system = body.system or model.system
@@ -59,6 +61,7 @@ def describe(model: StoredModel, body: ShowBody) -> dict[str, Any]:
         "tensors": [{"name": t.name, "type": t.type.name, "shape": list(t.shape)} for t in gguf.tensors.values()],
         "capabilities": list(model.capabilities),
         "modified_at": local_time(model.modified_at),
+        "memory": memory_of(model, gguf, config),
     }
     return {name: value for name, value in fields.items() if value or name in ("details", "model_info")}
 
@@ -108,7 +111,7 @@ def _each(params: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def modelfile(model: StoredModel, system: str, params: dict[str, Any]) -> str:
     """The commands that make the model from its parts."""
-    return "\n".join([*_header(model), *_commands(model, system, params)]) + "\n"
+    return "\n".join([*_header(model), *map(_line, _commands(model, system, params))]) + "\n"
 
 
 def _header(model: StoredModel) -> Iterator[str]:
@@ -118,28 +121,29 @@ def _header(model: StoredModel) -> Iterator[str]:
     yield ""
 
 
-def _commands(model: StoredModel, system: str, params: dict[str, Any]) -> Iterator[str]:
-    yield f"FROM {model.path}"
-    yield from (f"ADAPTER {path}" for path in model.adapters)
-    yield from (f"FROM {path}" for path in model.projectors)
-    yield f"TEMPLATE {_quoted(model.template or '{{ .Prompt }}')}"
+def _commands(model: StoredModel, system: str, params: dict[str, Any]) -> Iterator[Command]:
+    yield Command("from", str(model.path))
+    yield from (Command("adapter", str(path)) for path in model.adapters)
+    yield from (Command("from", str(path)) for path in model.projectors)
+    # Ollama says `{{ .Prompt }}` where there is none; here that would outrank the template inside the file.
+    if model.template or not model.facts.chat_template:
+        yield Command("template", model.template or "{{ .Prompt }}")
     if system:
-        yield f"SYSTEM {_quoted(system)}"
-    yield from (f"PARAMETER {name} {_quoted(_bare(value))}" for name, value in _each(params))
-    yield from (f"LICENSE {_quoted(text)}" for text in model.licenses)
-    yield from (_message(message) for message in model.messages)
+        yield Command("system", system)
+    for keyword in ("renderer", "parser", "requires"):
+        if value := getattr(model.config, keyword):
+            yield Command(keyword, value)
+    yield from (Command("parameter", _bare(value), name) for name, value in _each(params))
+    yield from (Command("license", text) for text in model.licenses)
+    yield from (Command("message", message.content, message.role) for message in model.messages)
 
 
-def _message(message: Message) -> str:
-    return f"MESSAGE {message.role} {_quoted(message.content)}"
+def _line(command: Command) -> str:
+    try:
+        return str(command)
+    except ValueError as error:  # to leave it out in silence would make another model
+        return f"# {command.keyword.upper()} {command.name}: {error}"
 
 
 def _bare(value: Any) -> str:
     return value if isinstance(value, str) else _go_value(value)
-
-
-def _quoted(text: str) -> str:
-    """`text` so that the Modelfile's parser reads it back: quoted only where it has to be."""
-    if "\n" not in text and text == text.strip(" "):
-        return text
-    return f'"""{text}"""' if '"' in text else f'"{text}"'

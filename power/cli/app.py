@@ -7,12 +7,14 @@ so that `power --help` comes at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
 from power import __version__
+from power.cli.gguf import app as gguf_app
+from power.cli.model_commands import register
+from power.cli.start import log_to_stderr, read_config, run_trio
 from power.errors import BadRequest
 
 EPILOGUE = """\
@@ -79,6 +81,7 @@ def run(
     hidethinking: bool = False,
     format: str | None = None,
     keepalive: str | None = None,
+    insecure: bool = False,
     nowordwrap: bool = False,
     verbose: bool = False,
 ) -> int:
@@ -87,8 +90,8 @@ def run(
     Without a prompt, and on a terminal, this is a conversation. Otherwise the
     prompt is what comes in through a pipe, followed by the words given.
 
-    A running server does the work; where there is none, this command does it
-    itself.
+    A model that is not here is pulled first. A running server does the work;
+    where there is none, this command does it itself.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ def run(
         "json", or a JSON schema for the answer to follow.
     keepalive
         How long the model stays loaded: 5m, 0 (not at all), -1 (for ever).
+    insecure
+        Pull a missing model over plain HTTP, or from a host nobody vouches for.
     nowordwrap
         Do not wrap lines at word borders.
     verbose
@@ -128,11 +133,12 @@ def run(
         format=read_format(format),
         think=read_think(think),
         keep_alive=keepalive,
+        insecure=insecure,
         hide_thinking=hidethinking,
         wordwrap=not nowordwrap,
         verbose=verbose,
     )
-    return int(_trio(run_model, _config(), request))
+    return int(run_trio(run_model, read_config(), request))
 
 
 def _prompt(words: tuple[str, ...]) -> str | None:
@@ -193,8 +199,8 @@ def serve(
     from power.serve import serve_until_signalled
 
     config = load_config(flags)
-    _log("DEBUG" if config.debug else "INFO")
-    _trio(serve_until_signalled, config)
+    log_to_stderr("DEBUG" if config.debug else "INFO")
+    run_trio(serve_until_signalled, config)
 
 
 @app.command(name="list", alias="ls", sort_key=2, help_epilogue="")
@@ -208,7 +214,7 @@ def list_(prefix: str = "", /) -> None:
     """
     from power.cli.listing import list_models
 
-    _trio(list_models, _config(), prefix)
+    run_trio(list_models, read_config(), prefix)
 
 
 @app.command(sort_key=3, help_epilogue="")
@@ -222,7 +228,7 @@ def ps(prefix: str = "", /) -> None:
     """
     from power.cli.listing import list_running
 
-    _trio(list_running, _config(), prefix)
+    run_trio(list_running, read_config(), prefix)
 
 
 @app.command(sort_key=4, help_epilogue="")
@@ -270,7 +276,7 @@ def show(
         raise BadRequest(
             "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can be specified"
         )
-    _trio(show_model, _config(), model, "".join(wanted), verbose)
+    run_trio(show_model, read_config(), model, "".join(wanted), verbose)
 
 
 @app.command(sort_key=5, help_epilogue="")
@@ -284,7 +290,11 @@ def stop(model: str, /) -> None:
     """
     from power.cli.listing import stop_model
 
-    _trio(stop_model, _config(), model)
+    run_trio(stop_model, read_config(), model)
+
+
+register(app)
+app.command(gguf_app)
 
 
 @app.command(name="help", sort_key=6, help_epilogue="")
@@ -293,30 +303,3 @@ def help_(*command: str) -> None:
     if command and command[0] not in app:
         raise BadRequest(f"unknown command '{command[0]}'")
     app.help_print([*command])
-
-
-def _config() -> Any:
-    """The settings, for commands that speak only of what they were asked, or of everything."""
-    from power.config import load_config
-
-    config = load_config()
-    if config.debug:
-        _log("DEBUG")
-    return config
-
-
-def _trio(function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
-    import trio
-
-    from power.cli.groups import unwrapped
-
-    with unwrapped():
-        return trio.run(function, *arguments)
-
-
-def _log(level: str) -> None:
-    import logging
-
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
-    for talkative in ("httpcore", "httpx"):
-        logging.getLogger(talkative).setLevel("WARNING")

@@ -64,6 +64,8 @@ class Chat:
             case outcomes.Load(model):
                 await self._load(model)
                 self._session.model = model
+            case outcomes.Save(model):
+                await self._save(model)
             case outcomes.KeepHistory(on):
                 self._reader.keep_history(on)
 
@@ -75,6 +77,21 @@ class Chat:
         for message in shown.messages:
             lead = PROMPT if message.get("role") == "user" else ""
             print(f"{lead}{message.get('content', '')}\n")
+
+    async def _save(self, model: str) -> None:
+        """Make a model of the one spoken with, and what was set and said."""
+        session = self._session
+        body = {
+            "model": model,
+            "from": session.model,
+            "system": session.system or None,
+            "parameters": session.options or None,
+            "messages": session.messages or None,
+        }
+        async with spinner(), self._client.follow("/api/create", body) as steps:
+            async for _ in steps:
+                pass
+        print(f"Created new model '{model}'")
 
     async def _ask(self, text: str) -> None:
         session = self._session

@@ -7,6 +7,7 @@ with the command.  So there is one way to a model, not two.
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,6 +60,9 @@ async def open_own(config: Config) -> AsyncIterator[Client]:
     # Here and not above: it brings in the whole house, which a client of a running server does not need.
     from power.serve import serve
 
+    if not logging.root.handlers:
+        # What goes wrong is told by the command itself.
+        logging.getLogger("power.api").setLevel(logging.CRITICAL)
     with TemporaryDirectory(prefix="power-") as directory, unwrapped():
         async with trio.open_nursery() as nursery:
             await nursery.start(_end_on_signals)

@@ -53,8 +53,13 @@ async def known(client: Client, model: str, *, verbose: bool = False) -> Shown:
     except ServerRefused as error:
         if error.status != 404:
             raise
-        names = ", ".join(entry.name.removesuffix(":latest") for entry in await client.tags())
-        raise PowerError(f"{error}; {f'there are: {names}' if names else 'there are no models yet'}") from None
+        raise await not_found(client, str(error)) from None
+
+
+async def not_found(client: Client, what: str) -> PowerError:
+    """The error that says so, and what there is instead."""
+    names = ", ".join(entry.name.removesuffix(":latest") for entry in await client.tags())
+    return PowerError(f"{what}; {f'there are: {names}' if names else 'there are no models yet'}")
 
 
 def models_table(models: Iterable[Listed]) -> str:

@@ -10,10 +10,11 @@ import msgspec
 from power.cli.answer import AnswerPrinter, statistics
 from power.cli.connect import open_power
 from power.cli.interrupt import stop_on_interrupt
-from power.cli.listing import known
+from power.cli.listing import not_found
+from power.cli.manage import pull
 from power.cli.session import Session
 from power.cli.spinner import spinner
-from power.client import Client
+from power.client import Client, ServerRefused
 from power.config import Config
 
 INTERRUPTED = 130  # the exit status shells give a command that Ctrl-C ended
@@ -29,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     format: Any = None  # "json" or a schema
     think: bool | str | None = None
     keep_alive: str | None = None
+    insecure: bool = False  # of pulling it
     hide_thinking: bool = False
     wordwrap: bool = True
     verbose: bool = False
@@ -37,11 +39,28 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 async def run(config: Config, request: Request) -> int:
     """Do it; the exit status."""
     async with open_power(config) as client:
-        await known(client, request.model)
+        await _have(client, request)
         if request.prompt is None:
             await _converse(client, config, request)
             return 0
         return await _answer(client, request)
+
+
+async def _have(client: Client, request: Request) -> None:
+    """Pull the model if it is not there.
+
+    Raises:
+        PowerError: it is not to be had; the message names the models there are.
+    """
+    try:
+        await client.show(request.model)
+    except ServerRefused as error:
+        if error.status != 404:
+            raise
+        try:
+            await pull(client, request.model, insecure=request.insecure)
+        except ServerRefused as refused:
+            raise await not_found(client, f"{error}, and cannot be pulled ({refused})") from None
 
 
 async def _converse(client: Client, config: Config, request: Request) -> None:

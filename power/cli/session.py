@@ -40,6 +40,12 @@ class Load(msgspec.Struct, frozen=True):
     model: str
 
 
+class Save(msgspec.Struct, frozen=True):
+    """The session is to become a model."""
+
+    model: str
+
+
 class ListModels(msgspec.Struct, frozen=True):
     """The stored models are wanted."""
 
@@ -54,7 +60,7 @@ class Bye(msgspec.Struct, frozen=True):
     """The session ends."""
 
 
-Outcome = Send | Say | Show | Load | ListModels | KeepHistory | Bye
+Outcome = Send | Say | Show | Load | Save | ListModels | KeepHistory | Bye
 
 
 class Session:
@@ -116,6 +122,10 @@ class Session:
                 return Load(model)
             case "/load", _:
                 return Say("Usage:\n  /load <model>")
+            case "/save", [model]:
+                return Save(model)
+            case "/save", _:
+                return Say("Usage:\n  /save <model>")
             case "/show", [what] if what in SHOWABLE:
                 return Show(what)
             case "/show", _:

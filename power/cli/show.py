@@ -17,6 +17,7 @@ def overview(shown: Shown, *, verbose: bool = False) -> str:
     sections = [
         section("Model", _model(shown)),
         section("Capabilities", [(capability,) for capability in shown.capabilities]),
+        section("Memory", _memory(shown.memory)),
         section("Projector", _projector(shown.projector_info)),
         section("Parameters", [_parameter(line) for line in shown.parameters.splitlines() if line.strip()]),
     ]
@@ -63,6 +64,24 @@ def _projector(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("dimensions", info.get(f"clip.{kind}.projection_dim")),
     ]
     return [(name, str(value)) for name, value in rows if value]
+
+
+def _memory(memory: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """For the context that a request gets which asks for none; a server that is not Power says nothing."""
+    if not memory:
+        return []
+    from power.gguf.memory import human_size
+
+    context = f"KV cache of {memory['num_parallel']} × {memory['context_length']} tokens"
+    sizes = [
+        ("weights", memory["weights"]),
+        (context, memory["kv"]),
+        ("states", memory["state"]),
+        ("projector", memory["projector"]),
+        ("computing", memory["compute"] + memory["output"]),
+        ("total", memory["total"]),
+    ]
+    return [(name, human_size(size)) for name, size in sizes if size]
 
 
 def _brief(value: Any) -> str:

@@ -14,6 +14,7 @@ Available Commands:
   /set            Set session variables
   /show           Show model information
   /load <model>   Go on with another model
+  /save <model>   Make a model of this session
   /list           List models
   /clear          Clear session context
   /bye            Exit

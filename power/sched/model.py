@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,6 +35,8 @@ BACK_OFF = 0.5
 
 E = TypeVar("E", bound=PowerError)
 Launch = Callable[[], AbstractAsyncContextManager[Engine]]
+Admit = Callable[["StoredModel", Load], Awaitable[None]]
+"""Raises LoadFailed for a model that there is no room for."""
 
 
 class Model:
@@ -46,6 +48,7 @@ class Model:
         load: Load,
         *,
         launch: Launch,
+        admit: Admit,
         keep_alive: float,
         load_timeout: float,
         max_queue: int,
@@ -64,6 +67,7 @@ class Model:
         self.gone = trio.Event()
         self._load_timeout = load_timeout  # seconds without progress
         self._launch = launch
+        self._admit = admit
         self._metrics = metrics.of(str(stored.name))
         self._life = trio.CancelScope()
         self._settled = trio.Event()  # loaded, or failed to
@@ -190,6 +194,7 @@ class Model:
 
     async def _live_once(self) -> None:
         """One worker's life. Ends by WorkerDied or LoadFailed, in a group, or by cancellation."""
+        await self._admit(self.stored, self.load)
         async with self._launch() as engine:
             self.ready = await self._load_into(engine)
             self.ready_at = trio.current_time()

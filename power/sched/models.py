@@ -23,7 +23,8 @@ from power.errors import Overloaded
 from power.metrics import Metrics
 from power.options import LoadOptions
 from power.sched.mailbox import Mailbox
-from power.sched.model import Launch, Model
+from power.sched.memory import check_memory
+from power.sched.model import Admit, Launch, Model
 from power.sched.process import open_worker
 from power.worker.wire import Load, Start
 
@@ -69,14 +70,17 @@ class Use:
 
 
 class Models:
-    """The models in memory, by the path of their file."""
+    """The models in memory, by their files."""
 
-    def __init__(self, config: Config, metrics: Metrics, launch: Launch, begin: trio.MemorySendChannel[Model]) -> None:
+    def __init__(
+        self, config: Config, metrics: Metrics, launch: Launch, admit: Admit, begin: trio.MemorySendChannel[Model]
+    ) -> None:
         self._config = config
         self._metrics = metrics
         self._launch = launch
+        self._admit = admit
         self._begin = begin
-        self._by_path: dict[str, Model] = {}
+        self._by_key: dict[str, Model] = {}
         self._turn = trio.StrictFIFOLock()
         self._changed = trio.Event()
         self._n_waiting = 0
@@ -115,7 +119,7 @@ class Models:
             self._n_waiting -= 1
 
     def _use_loaded(self, stored: StoredModel, wanted: LoadOptions) -> Use | None:
-        model = self._by_path.get(str(stored.path))
+        model = self._by_key.get(_key(stored))
         if model and model.is_open and model.serves(wanted):
             return Use(model)
         return None
@@ -124,10 +128,10 @@ class Models:
         while True:
             if use := self._use_loaded(stored, wanted):
                 return use
-            if model := self._by_path.get(str(stored.path)):
+            if model := self._by_key.get(_key(stored)):
                 model.retire()  # loaded with other options, or already on its way out
                 await model.gone.wait()
-            elif len(self._by_path) < (self._config.max_loaded_models or DEFAULT_LOADED):
+            elif len(self._by_key) < (self._config.max_loaded_models or DEFAULT_LOADED):
                 return Use(self._start(stored, wanted))
             elif victim := self._least_recently_used():
                 log.info("unloading %s to make room for %s", victim.stored.name, stored.name)
@@ -139,7 +143,7 @@ class Models:
                 await self._changed.wait()
 
     def _least_recently_used(self) -> Model | None:
-        idle = [model for model in self._by_path.values() if model.is_idle]
+        idle = [model for model in self._by_key.values() if model.is_idle]
         return min(idle, key=lambda model: model.last_used, default=None)
 
     def _start(self, stored: StoredModel, wanted: LoadOptions) -> Model:
@@ -147,13 +151,14 @@ class Models:
             stored,
             _load_command(stored, wanted, self._config),
             launch=self._launch,
+            admit=self._admit,
             keep_alive=self._config.keep_alive,
             load_timeout=self._config.load_timeout,
             max_queue=self._config.max_queue,
             metrics=self._metrics,
         )
-        self._by_path[str(stored.path)] = model
-        self._metrics.loaded.set(len(self._by_path))
+        self._by_key[_key(stored)] = model
+        self._metrics.loaded.set(len(self._by_key))
         # The channel has room for every model that may be loaded.
         self._begin.send_nowait(model)
         return model
@@ -163,8 +168,8 @@ class Models:
         try:
             await model.run()
         finally:
-            del self._by_path[str(model.stored.path)]
-            self._metrics.loaded.set(len(self._by_path))
+            del self._by_key[_key(model.stored)]
+            self._metrics.loaded.set(len(self._by_key))
             self._wake()
 
     def end_unbegun(self, begin: trio.MemoryReceiveChannel[Model]) -> None:
@@ -180,7 +185,7 @@ class Models:
 
     def unload(self, stored: StoredModel) -> bool:
         """Let the model go as soon as nobody uses it. False if it is not in memory."""
-        model = self._by_path.get(str(stored.path))
+        model = self._by_key.get(_key(stored))
         if model is None:
             return False
         model.expire_after(0)
@@ -188,12 +193,12 @@ class Models:
 
     def running(self) -> list[RunningModel]:
         """The models in memory, the one that stays longest first."""
-        ready = [model for model in self._by_path.values() if model.ready is not None]
+        ready = [model for model in self._by_key.values() if model.ready is not None]
         return [_running(model) for model in sorted(ready, key=lambda model: -model.expires_at)]
 
     def loading(self) -> list[tuple[str, float]]:
         """Names and progress (0 … 1) of the models on their way in."""
-        return [(str(m.stored.name), m.progress) for m in self._by_path.values() if m.ready is None and not m.retiring]
+        return [(str(m.stored.name), m.progress) for m in self._by_key.values() if m.ready is None and not m.retiring]
 
 
 def _running(model: Model) -> RunningModel:
@@ -227,14 +232,22 @@ def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> L
         use_mlock=config.use_mlock if wanted.use_mlock is None else wanted.use_mlock,
         flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
         kv_type=config.kv_cache_type,
+        adapters=tuple((str(path), 1.0) for path in stored.adapters),
     )
 
 
+def _key(stored: StoredModel) -> str:
+    """What is in memory only once: a file, with what is applied to it."""
+    return "\0".join(map(str, (stored.path, *stored.adapters)))
+
+
 @asynccontextmanager
-async def open_models(config: Config, metrics: Metrics, launch: Launch = open_worker) -> AsyncIterator[Models]:
+async def open_models(
+    config: Config, metrics: Metrics, launch: Launch = open_worker, admit: Admit = check_memory
+) -> AsyncIterator[Models]:
     """The models of one server; leaving the block ends their workers."""
     send, receive = trio.open_memory_channel[Model](config.max_loaded_models or DEFAULT_LOADED)
-    models = Models(config, metrics, launch, send)
+    models = Models(config, metrics, launch, admit, send)
     async with trio.open_nursery() as nursery:
 
         async def run_all() -> None:

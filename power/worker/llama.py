@@ -75,6 +75,7 @@ class Llama:
         self.n_rows = load.n_slots
         self.n_batch = max(load.n_batch, load.n_slots)
         self.context = self._open_context(load)
+        self._apply_adapters(load.adapters)
         self.n_cells: int = c.llama_n_ctx(self.context)
         self._memory = c.llama_get_memory(self.context)
         self._n_swa: int = c.llama_model_n_swa(self._model)
@@ -212,6 +213,18 @@ class Llama:
         if not c.llama_get_causal_attn(context):
             raise LoadFailure(f"the model {load.path} does not support generate")
         return context
+
+    def _apply_adapters(self, adapters: Sequence[tuple[str, float]]) -> None:
+        """For as long as the context lives; the model owns what was loaded."""
+        loaded = (c.llama_adapter_lora_p_ctypes * len(adapters))()
+        for index, (path, _) in enumerate(adapters):
+            adapter = c.llama_adapter_lora_init(self._model, path.encode(errors="surrogateescape"))
+            if not adapter:
+                raise LoadFailure(f"unable to load adapter: {self._log.last_errors() or path}")
+            loaded[index] = adapter
+        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+        if adapters and c.llama_set_adapters_lora(self.context, loaded, len(adapters), scales):
+            raise LoadFailure(f"unable to apply the adapters: {self._log.last_errors()}")
 
     def _warm_up(self) -> None:
         """Touch every weight once, so that the first request does not wait for the disk."""

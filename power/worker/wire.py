@@ -55,6 +55,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     use_mlock: bool
     flash_attention: bool | None  # None: llama.cpp decides
     kv_type: str  # "f16", "q8_0", …: the KV cache's cells
+    adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):

@@ -129,3 +129,12 @@ def test_typed_lines_are_kept_for_the_next_session_unless_told_otherwise(
     assert "+/set quiet" in history.read_text()
     assert "+/set verbose" not in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_a_session_is_saved_as_a_model(chat: pexpect.spawn) -> None:
+    say(chat, "/set system You are Ada.")
+    say(chat, "Hello")
+
+    assert "Created new model 'ada'" in say(chat, "/save ada")
+    assert "You are Ada." in say(chat, "/load ada") + say(chat, "/show modelfile")
+    assert "MESSAGE user Hello" in say(chat, "/show modelfile")

@@ -84,7 +84,6 @@ def test_models_are_listed_and_shown_without_a_server_too(power: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nosuch", "hi"], r"model 'nosuch' not found; there are: tiny"),
         (["show", "nosuch"], r"model 'nosuch(:latest)?' not found; there are: tiny"),
         (["ps"], r"could not connect to power server, run 'power serve' to start it .*"),
         (["stop", "tiny"], r"could not connect to power server, run 'power serve' to start it .*"),

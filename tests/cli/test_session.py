@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.cli.session import Bye, KeepHistory, ListModels, Load, Outcome, Say, Send, Session, Show
+from power.cli.session import Bye, KeepHistory, ListModels, Load, Outcome, Save, Say, Send, Session, Show
 from power.cli.topics import TOPICS
 
 
@@ -41,7 +41,8 @@ from power.cli.topics import TOPICS
         ("/set think enormously", Say(TOPICS["set"])),
         ("/set history", KeepHistory(True)),
         ("/set nohistory", KeepHistory(False)),
-        ("/save", Say("Unknown command '/save'. Type /? for help")),
+        ("/save", Say("Usage:\n  /save <model>")),
+        ("/save other:v1", Save("other:v1")),
         ("/x y", Say("Unknown command '/x'. Type /? for help")),
     ],
 )

@@ -53,6 +53,21 @@ def test_the_overview_has_a_section_for_each_thing_there_is_to_say() -> None:
     ]
 
 
+def test_the_memory_that_loading_takes_is_told_for_what_context() -> None:
+    sizes = {"weights": 2**30, "kv": 3 * 2**29, "state": 0, "compute": 2**26, "output": 2**20, "projector": 0}
+    memory = {"num_parallel": 4, "context_length": 4096, "total": 2**30 * 5 // 2, **sizes}
+    lines = [line.rstrip() for line in overview(Shown(memory=memory)).splitlines()]
+
+    assert lines[lines.index("  Memory") :] == [
+        "  Memory",
+        "    weights                        1.0 GiB",
+        "    KV cache of 4 × 4096 tokens    1.5 GiB",
+        "    computing                      65 MiB",
+        "    total                          2.5 GiB",
+        "",
+    ]
+
+
 def test_verbose_adds_metadata_and_tensors_with_lists_cut_short() -> None:
     text = overview(SHOWN, verbose=True)
 

@@ -12,14 +12,14 @@ from power.config import Config
 from power.metrics import Metrics
 from power.options import Sampling
 from power.sched import Models, open_models
-from power.worker.wire import Start
+from power.worker.wire import Load, Start
 
 from .fake import Script
 
 
 def stored(name: str) -> Any:
     """What `Models` needs of a stored model: a name and a path."""
-    return SimpleNamespace(name=name, path=Path("/models") / name)
+    return SimpleNamespace(name=name, path=Path("/models") / name, adapters=())
 
 
 def start(n_predict: int = 3) -> Start:
@@ -37,7 +37,12 @@ def models(script: Script, tmp_path: Path) -> Callable[..., AbstractAsyncContext
 
     @asynccontextmanager
     async def open(**settings: Any) -> AsyncIterator[Models]:
-        async with open_models(Config(data_dir=tmp_path, **settings), Metrics(), script.launch) as opened:
+        config = Config(data_dir=tmp_path, **settings)
+        async with open_models(config, Metrics(), script.launch, _anything_fits) as opened:
             yield opened
 
     return open
+
+
+async def _anything_fits(stored: Any, load: Load) -> None:
+    """Fakes take no memory."""

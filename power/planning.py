@@ -1,0 +1,161 @@
+"""What a request means for its model, decided before anything runs.
+
+`Generation` is a request for text, whichever API it came by; `plan` checks it
+against the model, renders the prompt and compiles the grammar.  Everything that
+can be refused is refused here.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import trio
+
+from power.errors import BadRequest
+from power.grammar import JSON_GRAMMAR, schema_to_gbnf
+from power.grammar.compose import after_thinking
+from power.messages import Message, Tool
+from power.options import Options, read_options
+from power.prompt import prompt_messages, render_chat
+from power.store import StoredModel
+from power.stream.thinking import Tags, prompt_opens_thinking, thinking_tags
+from power.worker import wire
+
+log = logging.getLogger(__name__)
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for text, whichever API it came by."""
+
+    model: str
+    messages: tuple[Message, ...] | None = None  # None: `prompt` is meant
+    prompt: str = ""
+    raw: bool = False  # the prompt goes in as it is
+    system: str | None = None
+    template: str | None = None
+    context: tuple[int, ...] = ()  # token ids to go before the prompt
+    suffix: str = ""
+    images: tuple[bytes, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    think: bool | str | None = None  # None: as the model likes
+    format: str | dict[str, Any] | None = None
+    options: dict[str, Any] = {}
+    keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
+    n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
+    want_tokens: bool = False  # the prompt's token ids are wanted
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, made ready for its model."""
+
+    stored: StoredModel
+    options: Options
+    prompt: str
+    tags: Tags | None  # around the thinking that is to be told from the answer
+    opens_thinking: bool  # the prompt ends inside them
+    grammar: str  # GBNF; empty: none
+
+
+async def plan(stored: StoredModel, request: Generation) -> Plan:
+    """Raises BadRequest for whatever forbids the generation."""
+    _check_capabilities(stored, request)
+    options = read_request_options(stored, request.options)
+    think = _think(stored, request)
+    prompt = _render(stored, request, think)
+    tags = thinking_tags(stored.facts.chat_template or "") if think and not request.raw else None
+    opens_thinking = tags is not None and prompt_opens_thinking(prompt, tags)
+    grammar = await _grammar(request.format)
+    if grammar and tags:
+        grammar = after_thinking(grammar, *tags, begun=opens_thinking)
+    return Plan(
+        stored=stored, options=options, prompt=prompt, tags=tags, opens_thinking=opens_thinking, grammar=grammar
+    )
+
+
+def _check_capabilities(stored: StoredModel, request: Generation) -> None:
+    _require(stored, "completion", f'"{request.model}" does not support {"chat" if request.messages else "generate"}')
+    if request.tools:
+        _require(stored, "tools", f"{stored.name.full} does not support tools")
+    if request.suffix:
+        _require(stored, "insert", f"{stored.name.full} does not support insert")
+    if request.images or any(message.images for message in request.messages or ()):
+        _require(stored, "vision", f"{stored.name.full} does not support images")
+    if request.template:
+        raise BadRequest("a template in the request is not supported", field="template")
+
+
+def _require(stored: StoredModel, capability: str, otherwise: str) -> None:
+    if capability not in stored.capabilities:
+        raise BadRequest(otherwise, field="model")
+
+
+def read_request_options(stored: StoredModel, options: dict[str, Any]) -> Options:
+    """The model's own options under the request's; a name that means nothing is a warning."""
+    checked, unknown = read_options(stored.params, options)
+    for name in unknown:
+        log.warning('invalid option provided: "%s"', name)
+    return checked
+
+
+def _think(stored: StoredModel, request: Generation) -> bool | str | None:
+    if "thinking" not in stored.capabilities:
+        if request.think:
+            raise BadRequest(f'"{request.model}" does not support thinking', field="think")
+        return None
+    return True if request.think is None else request.think
+
+
+async def _grammar(format: str | dict[str, Any] | None) -> str:
+    if not format:
+        return ""
+    if format == "json":
+        return JSON_GRAMMAR
+    if isinstance(format, dict):
+        # Up to some tens of milliseconds of computing, and some hostile schemas a little more.
+        return await trio.to_thread.run_sync(_compile, msgspec.json.encode(format))
+    raise BadRequest(f'invalid format: "{format}"; expected "json" or a valid JSON Schema object', field="format")
+
+
+@lru_cache(maxsize=64)  # clients send the same few schemas again and again
+def _compile(schema: bytes) -> str:
+    return schema_to_gbnf(msgspec.json.decode(schema))
+
+
+def _render(stored: StoredModel, request: Generation, think: bool | str | None) -> str:
+    if request.raw:
+        return request.prompt
+    if request.suffix:
+        return _around_gap(stored, request)
+    messages = request.messages
+    if messages is None:
+        messages = prompt_messages(request.prompt, system=request.system, images=request.images)
+    # A context already holds the model's own messages; they are not said twice.
+    model = msgspec.structs.replace(stored, messages=()) if request.context else stored
+    return render_chat(model, messages, request.tools, think)
+
+
+def _around_gap(stored: StoredModel, request: Generation) -> str:
+    """What comes before and after the gap, as the model was taught to fill it."""
+    if not stored.facts.fim_tokens:  # the capability is its manifest's word alone
+        raise BadRequest(f"{stored.name.full} does not say how to insert", field="suffix")
+    prefix, suffix, middle = stored.facts.fim_tokens
+    return f"{prefix}{request.prompt}{suffix}{request.suffix}{middle}"
+
+
+def start_command(plan: Plan, request: Generation) -> wire.Start:
+    """What the worker is told."""
+    options = plan.options
+    return wire.Start(
+        id=0,  # given with the place
+        prompt=(request.context, plan.prompt) if request.context else (plan.prompt,),
+        sampling=options.sampling,
+        n_predict=options.num_predict,
+        n_ctx=options.load.num_ctx or 0,
+        stop=options.stop,
+        grammar=plan.grammar,
+        n_probs=request.n_probs,
+        want_tokens=request.want_tokens,
+    )
