@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor, gcd
+from math import ceil, floor, gcd, lcm
 
 import msgspec
 
@@ -145,6 +145,8 @@ def language(numbers: Numbers) -> la.Lang:
     low, high = numbers.low, numbers.high
     if low is not None and high is not None and (low, numbers.low_open or numbers.high_open) > (high, False):
         return la.NONE
+    if numbers.whole is None and any(divisor.denominator == 1 for divisor in numbers.multiples):
+        numbers = msgspec.structs.replace(numbers, whole=True)
     divided = numbers.plain or bool(
         numbers.multiples or numbers.not_multiples or numbers.excluded or numbers.whole is False
     )
@@ -152,7 +154,7 @@ def language(numbers: Numbers) -> la.Lang:
         la.cat(MINUS, _magnitudes(*_flipped(numbers), numbers, divided)),
         _magnitudes(numbers.low, numbers.low_open, numbers.high, numbers.high_open, numbers, divided),
     )
-    checks = [_multiple(divisor) for divisor in sorted(numbers.multiples)]
+    checks = [_multiple(_common_multiple(numbers.multiples))] if numbers.multiples else []
     checks += [la.negation(_multiple(divisor)) for divisor in sorted(numbers.not_multiples)]
     checks += [la.negation(_spellings(value, False)) for value in sorted(numbers.excluded)]
     if numbers.multiples and not numbers.whole:
@@ -318,6 +320,12 @@ def _between(low: str, high: str) -> la.Lang:
         la.cat(_digits(int(low[0]) + 1, int(high[0]) - 1), la.repeat(DIGIT, n_rest, n_rest)),
         la.cat(la.words([high[0]]), _between("0" * n_rest, high[1:])),
     )
+
+
+def _common_multiple(divisors: frozenset[Fraction]) -> Fraction:
+    """What is a multiple of this is one of every divisor, and the other way round."""
+    shared = lcm(*(divisor.denominator for divisor in divisors))
+    return Fraction(lcm(*(int(divisor * shared) for divisor in divisors)), shared)
 
 
 def _multiple(divisor: Fraction) -> la.Lang:

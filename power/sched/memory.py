@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from power.errors import LoadFailed
-from power.gguf import GGUFError
+from power.gguf import GGUFError, open_gguf
 from power.gguf.memory import Serving, available_memory, check_fits, has_gpu_backend
 from power.worker.wire import Load
 
@@ -25,11 +25,12 @@ async def check_memory(stored: StoredModel, load: Load) -> None:
 
 
 def _check(stored: StoredModel, load: Load) -> None:
-    available = available_memory()
-    if available is None:
-        return
-    projector = stored.projectors[0] if stored.projectors else None
     try:
-        check_fits(load.path, Serving.of(load, has_gpu=has_gpu_backend()), available, projector=projector)
+        for path, _scale in load.adapters:
+            open_gguf(path)  # the model itself was read when it was found; nothing goes to llama.cpp unread
+        available = available_memory()
+        if available is not None:
+            projector = stored.projectors[0] if stored.projectors else None
+            check_fits(load.path, Serving.of(load, has_gpu=has_gpu_backend()), available, projector=projector)
     except GGUFError as error:
         raise LoadFailed(f"unable to load model: {error.message}") from error
