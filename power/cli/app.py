@@ -13,6 +13,7 @@ from cyclopts import App, Group, Parameter
 
 from power import __version__
 from power.cli.gguf import app as gguf_app
+from power.cli.grammar import app as grammar_app
 from power.cli.model_commands import register
 from power.cli.start import log_to_stderr, read_config, run_trio
 from power.errors import BadRequest
@@ -295,6 +296,7 @@ def stop(model: str, /) -> None:
 
 register(app)
 app.command(gguf_app)
+app.command(grammar_app)
 
 
 @app.command(name="help", sort_key=6, help_epilogue="")

@@ -36,7 +36,7 @@ grammar = schema_to_gbnf({"type": "object", "properties": {"name": {"type": "str
 try:
     schema_to_gbnf({"properties": {"a": {"type": "string", "pattern": "(?<=x)y"}}})
 except SchemaError as error:
-    print(error.keyword, error.pointer)    # pattern /properties/a/pattern
+    print(error.keyword, error.pointer)  # pattern /properties/a/pattern
 ```
 
 The dialect is JSON Schema 2020-12, with the spellings of draft-04 to 2019-09 (`definitions`, `dependencies`, `id`,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import llama_cpp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from power.grammar import JSON_GRAMMAR, GrammarError, check_gbnf, parse_gbnf
@@ -88,6 +88,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(EXPRESSIONS)
 def test_what_is_printed_reads_back_the_same(body: Expr) -> None:
     text = print_rules({"root": seq(Text("r"), body), "a": Text("x")}, "root")

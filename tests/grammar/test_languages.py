@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from power.grammar import automaton
@@ -33,6 +33,7 @@ LANGUAGES = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, LANGUAGES, TEXTS)
 def test_union_intersection_and_complement_are_those_of_sets(one: la.Lang, other: la.Lang, text: str) -> None:
     in_one, in_other = la.matches(one, text), la.matches(other, text)
@@ -42,6 +43,7 @@ def test_union_intersection_and_complement_are_those_of_sets(one: la.Lang, other
     assert la.matches(la.negation(one), text) != in_one
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, LANGUAGES, TEXTS)
 def test_a_concatenation_holds_every_cut(one: la.Lang, other: la.Lang, text: str) -> None:
     cuts = (la.matches(one, text[:at]) and la.matches(other, text[at:]) for at in range(len(text) + 1))
@@ -49,11 +51,13 @@ def test_a_concatenation_holds_every_cut(one: la.Lang, other: la.Lang, text: str
     assert la.matches(la.cat(one, other), text) == any(cuts)
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, TEXTS)
 def test_an_automaton_says_what_its_language_says(lang: la.Lang, text: str) -> None:
     assert _runs(automaton.dfa_of(lang), text) == la.matches(lang, text)
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, st.integers(0, 3), st.none() | st.integers(0, 3), TEXTS)
 def test_an_automaton_counts(lang: la.Lang, low: int, more: int | None, text: str) -> None:
     high = None if more is None else low + more
@@ -62,11 +66,13 @@ def test_an_automaton_counts(lang: la.Lang, low: int, more: int | None, text: st
     assert _runs(counted, text) == (la.matches(lang, text) and la.matches(la.length(low, high), text))
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, TEXTS)
 def test_without_the_empty_text_all_others_stay(lang: la.Lang, text: str) -> None:
     assert la.matches(la.nonempty(lang), text) == (text != "" and la.matches(lang, text))
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, TEXTS)
 def test_lengths_hold_for_every_text(lang: la.Lang, text: str) -> None:
     low, high = la.lengths(lang)
@@ -75,6 +81,7 @@ def test_lengths_hold_for_every_text(lang: la.Lang, text: str) -> None:
         assert low <= len(text) <= (len(text) if high is None else high)
 
 
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, TEXTS)
 def test_what_is_proved_empty_has_no_texts(lang: la.Lang, text: str) -> None:
     if automaton.is_empty(lang):
@@ -109,6 +116,7 @@ def _runs(dfa: automaton.Dfa, text: str) -> bool:
     return state in dfa.accepting
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.from_regex(r"\A[ab]{0,6}\Z"))
 def test_python_agrees_about_a_pattern(text: str) -> None:
     lang = la.cat(

@@ -29,7 +29,7 @@ def numbers(draw: st.DrawFn) -> nu.Numbers:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(numbers(), st.lists(VALUES, min_size=20, max_size=20))
 def test_a_language_has_the_decimals_that_the_conditions_hold_for(
     conditions: nu.Numbers, values: list[Fraction]
@@ -40,11 +40,13 @@ def test_a_language_has_the_decimals_that_the_conditions_hold_for(
         assert la.matches(lang, nu.canonical(value)) == nu.holds(conditions, value)
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbers(), VALUES)
 def test_a_complement_has_exactly_the_others(conditions: nu.Numbers, value: Fraction) -> None:
     assert nu.holds(conditions, value) != any(nu.holds(other, value) for other in nu.complement(conditions))
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbers(), numbers(), VALUES)
 def test_an_intersection_has_what_both_have(one: nu.Numbers, other: nu.Numbers, value: Fraction) -> None:
     joined = nu.intersection(one, other)
@@ -52,6 +54,7 @@ def test_an_intersection_has_what_both_have(one: nu.Numbers, other: nu.Numbers, 
     assert (joined is not None and nu.holds(joined, value)) == (nu.holds(one, value) and nu.holds(other, value))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_ranges_of_integers_are_exact(first: int, last: int, value: int) -> None:
     assert la.matches(nu.naturals(first, last), str(value)) == (first <= value <= last)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -18,7 +18,7 @@ from tests.grammar.engine import Engine
 from tests.grammar.walk import Walk
 from tests.strategies import schemas, values
 
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_closed_grammars_accept_no_more_than_open_ones(schema: Any, instances: l
         assert not _fits(closed, value) or _fits(opened, value)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schema=schemas(), value=values(), seed=st.integers(0, 10**6))
 def test_acceptor_and_engine_agree_about_schemas(engine: Engine, schema: Any, value: Any, seed: int) -> None:
     grammar = compiled(schema)
