@@ -13,7 +13,6 @@ shared machine hits both alike.  Quote the ratio, not the seconds.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -26,10 +25,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
-
 from bench.qwen_shape import make
-from power.store.manifest import CONFIG_TYPE, LAYER_TYPE, Layer, Manifest
+from tests.support import add_model
 
 HERE = Path(__file__).parent
 CACHE = HERE / "cache"
@@ -62,23 +59,6 @@ def llama_server(source: Path) -> Path:
         jobs = str(os.cpu_count() or 1)
         subprocess.run(["cmake", "--build", str(build), "--target", "llama-server", "-j", jobs], check=True)
     return binary
-
-
-def fill_store(models_dir: Path, model: Path) -> None:
-    """A store of Ollama's layout that has `model` under the name `bench`, linked rather than copied."""
-    digests = []
-    blobs = models_dir / "blobs"
-    blobs.mkdir(parents=True)
-    with model.open("rb") as file:
-        digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    (blobs / f"sha256-{digests[0]}").symlink_to(model.resolve())
-    digests.append(hashlib.sha256(b"{}").hexdigest())
-    (blobs / f"sha256-{digests[1]}").write_bytes(b"{}")
-    layer = Layer(media_type=LAYER_TYPE + "model", digest=f"sha256:{digests[0]}", size=model.stat().st_size)
-    manifest = Manifest(config=Layer(media_type=CONFIG_TYPE, digest=f"sha256:{digests[1]}", size=2), layers=(layer,))
-    path = models_dir / "manifests/registry.ollama.ai/library/bench/latest"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(msgspec.json.encode(manifest))
 
 
 @contextmanager
@@ -116,7 +96,7 @@ def main() -> None:
     model = arguments.model or make(source, CACHE / "qwen2.5-0.5b-shape-q4_k_m.gguf")
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
-        fill_store(home / "models", model)
+        add_model(home / "models", "bench", model, link=True)
         peer, ours = arguments.port, arguments.port + 1
         stack.enter_context(
             running(
