@@ -54,7 +54,8 @@ async def collect(client: Client, prompt: str = "Hi", **fields: object) -> list[
 async def test_an_answer_comes_in_chunks_and_the_last_tells_what_it_took(client: Client) -> None:
     chunks = await collect(client, options=OPTIONS, think=False)
 
-    assert len(chunks) > 2
+    # How many there are is the clock's affair: pieces that wait for a reader are joined.
+    assert len(chunks) >= 2
     assert "".join(chunk.content for chunk in chunks)
     assert [chunk.usage is None for chunk in chunks] == [True] * (len(chunks) - 1) + [False]
     assert chunks[-1].done_reason == "stop"
