@@ -22,6 +22,7 @@ import trio
 
 from power.store.manifest import CONFIG_TYPE, LAYER_TYPE, Layer, Manifest
 
+PATIENCE = 60.0  # seconds, for a busy machine
 TINY = Path(__file__).parent.parent / "power" / "data" / "tiny.gguf"
 
 
@@ -79,7 +80,20 @@ def workers(pid: int | None = None) -> list[int]:
     return sorted(child for child, command in children(pid).items() if "power.worker" in command)
 
 
-async def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def metric(client: httpx.AsyncClient, name: str) -> float:
+    """A value of `/metrics`; 0 if it is not there yet."""
+    page = (await client.get("/metrics")).text
+    return next((float(line.split()[-1]) for line in page.splitlines() if line.startswith(name)), 0.0)
+
+
+async def wait_for(client: httpx.AsyncClient, name: str, value: float) -> None:
+    """Until `/metrics` says so; for a busy machine."""
+    with trio.fail_after(PATIENCE):
+        while await metric(client, name) != value:
+            await trio.sleep(0.002)
+
+
+async def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Poll for what has no event of its own: another process, a kernel's buffer."""
     with trio.fail_after(seconds):
         while not condition():

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from .conftest import Serve
-from .support import lines, wait_until, workers
+from .support import lines, wait_for, wait_until, workers
 
 STREAM = {"prompt": "x", "raw": True, "options": {"num_predict": 800, "num_ctx": 1024}}
 SHORT = {"prompt": "y", "raw": True, "stream": False, "options": {"num_predict": 5, "num_ctx": 1024}}
@@ -45,8 +45,7 @@ async def test_killing_a_worker_fails_its_streams_at_once_and_nobody_else(servin
             n_before = len(other)
 
             os.kill(victim, signal.SIGKILL)
-            with trio.fail_after(5):
-                await wait_until(lambda: all("error" in seen[-1] for seen in doomed))
+            await wait_until(lambda: all("error" in seen[-1] for seen in doomed))
             assert "unexpectedly stopped" in doomed[0][-1]["error"]
             assert "SIGKILL" in doomed[0][-1]["error"]
 
@@ -70,8 +69,7 @@ async def test_a_request_that_has_streamed_nothing_is_run_again_after_a_death(se
             answers.append((await client.post("/api/generate", json={**SHORT, "model": "m"})).json())
 
         nursery.start_soon(ask)
-        await wait_until(lambda: "power_requests_waiting" != None)
-        await trio.sleep(0.2)
+        await wait_for(client, "power_requests_waiting{", 1)
         os.kill((set(workers()) - strangers).pop(), signal.SIGKILL)
 
     assert "error" in seen[-1]

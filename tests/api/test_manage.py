@@ -18,7 +18,7 @@ from power.api.requests import BODY_BUFFER, Body
 from power.config import Config
 from power.gguf import open_gguf
 from tests.store.registries import docker_registry
-from tests.support import children
+from tests.support import PATIENCE, children
 from tests.worker.adapters import write_adapter
 from tests.worker.models import write_model
 
@@ -237,7 +237,7 @@ async def test_what_nobody_reads_yet_waits_in_the_client() -> None:
     assert scope.cancelled_caught
 
     await anext(body)
-    with trio.fail_after(1):
+    with trio.fail_after(PATIENCE):
         await body.wait_room()
 
 
@@ -448,7 +448,7 @@ def test_a_creation_whose_client_leaves_is_given_up(server: str, client: ollama.
     ):
         next(response.iter_lines())
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while (folder / "models" / ".creating").exists() or any("quantize" in command for command in children().values()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -4,7 +4,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -173,14 +172,12 @@ except GGUFError as error:
     print(error)
 print((highest() - before) // 1024)
 """
-    started = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", script, path], capture_output=True, text=True, timeout=60, check=True
     )
 
     # The stated bound: twice the largest header, while it is fetched, and what is made of it.
     assert int(result.stdout.splitlines()[-1]) < 640
-    assert time.monotonic() - started < 20
 
 
 def read_everything(path: Path) -> None:

@@ -19,6 +19,7 @@ from power.errors import BadRequest, BlobNotFound, ModelNotFound, StoreError
 from power.store import Store, open_store
 from power.store.locks import Locks
 from tests.store.conftest import Shelf
+from tests.support import wait_until
 
 LIBRARY = "registry.ollama.ai/library"
 OLD = time.time() - 2 * 3600
@@ -187,9 +188,7 @@ async def test_opening_prunes_if_asked_to(shelf: Shelf) -> None:
         await trio.sleep(0.05)
     assert blobs(shelf)
     async with open_store(config, prune=True):
-        with trio.fail_after(10):
-            while blobs(shelf):
-                await trio.sleep(0.01)
+        await wait_until(lambda: not blobs(shelf))
 
 
 async def test_blobs_with_names_of_ollamas_first_years_get_todays(shelf: Shelf) -> None:
@@ -364,12 +363,12 @@ while time.monotonic() < end:
             except ModelNotFound: pass
             except LoadFailed as error:
                 # Deleted between two looks of ours. What must never be is a model that stays broken.
-                try: store.find(name)
-                except ModelNotFound: pass
-                except LoadFailed:
-                    time.sleep(0.3)
+                for _ in range(20):
                     try: store.find(name)
-                    except ModelNotFound: pass
+                    except ModelNotFound: break
+                    except LoadFailed: time.sleep(0.1)
+                    else: break
+                else: raise
 print(n_found)
 """
 

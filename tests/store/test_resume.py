@@ -23,6 +23,7 @@ from power.store.parts import Part, frontier, load, plan, save
 from tests.store.conftest import Shelf
 from tests.store.moving import QUICK, pulled, pushed
 from tests.store.registries import CountingProxy, FakeRegistry, docker_registry
+from tests.support import wait_until
 
 PART = 2**18
 DATA = random.Random(1).randbytes(20 * PART + 5)
@@ -45,9 +46,9 @@ trio.run(main, *sys.argv[1:])
 """
 
 
-def finished_bytes(models_dir: Path) -> int:
-    """Bytes of the parts that are finished, by their records."""
-    records = [json.loads(path.read_bytes()) for path in models_dir.glob("blobs/*-partial-*")]
+def finished_bytes(blob: Path) -> int:
+    """Bytes of the parts of a blob that are finished, by their records."""
+    records = [json.loads(path.read_bytes()) for path in parts.record_paths(blob)]
     return sum(record["Size"] for record in records if record["Size"] == record["Completed"])
 
 
@@ -61,18 +62,18 @@ async def test_a_pull_that_is_killed_goes_on_with_the_parts_that_are_not_finishe
         await pushed(store, f"{proxy.host}/team/large:v1")
         proxy.pause = 0.03
         command = [sys.executable, "-c", PULL, str(tmp_path / "other"), f"{proxy.host}/team/large:v1", str(PART)]
-        finished = []
+        coming = tmp_path / "other/models/blobs" / large.name
+        finished = [0]
         for _ in range(3):
             process = subprocess.Popen(command, stdout=subprocess.PIPE)
             assert process.stdout is not None
             await trio.to_thread.run_sync(process.stdout.readline)
-            await trio.sleep(rng.uniform(0.05, 0.3))
+            await wait_until(lambda: finished_bytes(coming) > finished[-1])
+            await trio.sleep(rng.uniform(0, 0.1))
             process.kill()
             process.communicate(timeout=10)
-            finished.append(finished_bytes(tmp_path / "other/models"))
-        with trio.fail_after(10):
-            while proxy.n_open:  # what was on its way to the killed one
-                await trio.sleep(0.01)
+            finished.append(finished_bytes(coming))
+        await wait_until(lambda: not proxy.n_open)  # what was on its way to the killed one
         proxy.n_bytes, proxy.pause = 0, 0
 
         subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
@@ -111,9 +112,11 @@ async def test_hanging_up_keeps_what_came(store: Store, shelf: Shelf, fake: Fake
                 if event.completed > 3 * PART:
                     break
         assert store.transfers is not None
-        with trio.fail_after(5):
-            while load(blob_of(store), len(DATA)) is None or list(shelf.models_dir.glob("locks/*")) or proxy.n_open:
-                await trio.sleep(0.01)
+        await wait_until(
+            lambda: (
+                not (load(blob_of(store), len(DATA)) is None or list(shelf.models_dir.glob("locks/*")) or proxy.n_open)
+            )
+        )
         missing = parts.missing(blob_of(store), len(DATA))
         proxy.n_bytes, proxy.pause = 0, 0
 
@@ -220,7 +223,7 @@ async def test_two_who_pull_the_same_model_share_one_download(store: Store, fake
         slow = name.replace(fake.host, proxy.host)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collect, store, slow, first)
-            await trio.sleep(0.2)
+            await wait_until(lambda: len(first) > 2)
             nursery.start_soon(collect, store, slow.replace("team", "TEAM"), second)
 
     assert proxy.n_bytes < len(DATA) + 30_000
@@ -235,8 +238,10 @@ async def test_one_of_two_may_leave_and_the_other_gets_it(store: Store, fake: Fa
         slow = name.replace(fake.host, proxy.host)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collect, store, slow, stayed)
-            with trio.move_on_after(0.2):
-                await collect(store, slow, left)
+            async with trio.open_nursery() as mine:
+                mine.start_soon(collect, store, slow, left)
+                await wait_until(lambda: len(left) > 2)
+                mine.cancel_scope.cancel()
 
     assert left[-1].status != "success"
     assert stayed[-1].status == "success"
@@ -255,7 +260,7 @@ async def test_two_stores_that_pull_the_same_blob_download_it_once(
         config = Config(data_dir=shelf.models_dir.parent, models_dir=shelf.models_dir)
         async with open_store(config) as other, trio.open_nursery() as nursery:
             nursery.start_soon(collect, store, slow, ours)
-            await trio.sleep(0.2)
+            await wait_until(lambda: len(ours) > 2)
             nursery.start_soon(collect, other, slow.replace("model", "other"), theirs)
 
     assert proxy.n_bytes < len(DATA) + 30_000
