@@ -255,17 +255,18 @@ async def test_two_stores_that_pull_the_same_blob_download_it_once(
     fake.manifests["team/other:v1"] = fake.manifests["team/model:v1"]
     ours, theirs = list[Progress](), list[Progress]()
     with CountingProxy(fake.host) as proxy:
-        proxy.pause = 0.005
+        proxy.pause = 0.3
         slow = name.replace(fake.host, proxy.host)
         config = Config(data_dir=shelf.models_dir.parent, models_dir=shelf.models_dir)
         async with open_store(config) as other, trio.open_nursery() as nursery:
             nursery.start_soon(collect, store, slow, ours)
             await wait_until(lambda: len(ours) > 2)
             nursery.start_soon(collect, other, slow.replace("model", "other"), theirs)
+            await wait_until(lambda: any(0 < event.completed < event.total for event in theirs))
+            proxy.pause = 0
 
     assert proxy.n_bytes < len(DATA) + 30_000
     assert [events[-1].status for events in (ours, theirs)] == ["success"] * 2
-    assert sum(0 < event.completed < event.total for event in theirs) > 0
 
 
 async def test_everybody_who_follows_hears_of_the_failure(store: Store, fake: FakeRegistry, name: str) -> None:
