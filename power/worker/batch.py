@@ -20,27 +20,43 @@ PREFILL_TARGET = 0.5  # seconds a step may take at all: a Cancel is noticed afte
 FAIR_SHARE = 4  # one part in so many of the prefill is dealt out evenly
 
 
+class Work(NamedTuple):
+    """What one sequence has to be decoded: `pending` tokens, at least 1; `decodes`: its answer has begun."""
+
+    pending: int
+    decodes: bool
+
+
 class Chunk(NamedTuple):
-    """The next `n_tokens` tokens of one sequence; `which` is its place in what was given to `plan_step`."""
+    """The next `n_tokens` tokens of one sequence, with the logits after the last `n_logits` of them.
+
+    `which` is the sequence's place in what was given to `plan_step`.
+    """
 
     which: int
     n_tokens: int
+    n_logits: int
 
 
-def plan_step(pending: Sequence[int], prefill: int) -> list[Chunk]:
+def plan_step(work: Sequence[Work], extra: int) -> list[Chunk]:
     """Decide the next step.
 
     Args:
-        pending: for each sequence, how many of its tokens are still to be decoded (at least 1).
-        prefill: how many tokens of prompts the step may take together.
+        work: what each sequence has to do.
+        extra: how many tokens the step may take beside one for each sequence that decodes.
 
     Returns:
-        One chunk for every sequence, those that decode first.  Prompts share
-        `prefill`, but none gets less than one token.
+        One chunk for every sequence, those that decode first.  They share
+        `extra` before prompts do, but no prompt gets less than one token.
     """
-    decoding = [Chunk(index, 1) for index, n in enumerate(pending) if n == 1]
-    prompts = sorted((n, index) for index, n in enumerate(pending) if n > 1)
-    return decoding + _share(prompts, prefill)
+    prompts = sorted((n, index) for index, (n, decodes) in enumerate(work) if not decodes and n > 1)
+    decoding = []
+    for index, (n, decodes) in enumerate(work):
+        if decodes or n == 1:
+            take = min(n, 1 + max(0, extra - len(prompts)))
+            extra -= take - 1
+            decoding.append(Chunk(index, take, int(take == n)))
+    return decoding + _share(prompts, extra)
 
 
 def _share(prompts: list[tuple[int, int]], prefill: int) -> list[Chunk]:
@@ -48,13 +64,13 @@ def _share(prompts: list[tuple[int, int]], prefill: int) -> list[Chunk]:
     if not prompts:
         return []
     even = max(1, prefill // FAIR_SHARE // len(prompts))
-    rest = prefill - sum(min(n, even) for n, _ in prompts)
+    rest = max(0, prefill - sum(min(n, even) for n, _ in prompts))
     chunks = []
     for n, index in prompts:
         take = min(n, even)
         extra = max(0, min(n - take, rest))
         rest -= extra
-        chunks.append(Chunk(index, take + extra))
+        chunks.append(Chunk(index, take + extra, int(take + extra == n)))
     return chunks
 
 

@@ -102,13 +102,13 @@ class Llama:
         """Whether llama.cpp was built for a GPU and found one."""
         return bool(c.llama_supports_gpu_offload())
 
-    def add(self, row: int, position: int, tokens: Sequence[int], *, logits: bool) -> int:
-        """Put the tokens of one row into the next step; `logits`: those after the last one are wanted.
+    def add(self, row: int, position: int, tokens: Sequence[int], *, n_logits: int) -> int:
+        """Put tokens of one row into the next step; the logits after the last `n_logits` of them are wanted.
 
         Returns:
             The last token's place in the step, for `llama_sampler_sample` and the like.
         """
-        return self._batch.add(row, position, tokens, logits=logits)
+        return self._batch.add(row, position, tokens, n_logits)
 
     def decode(self) -> NDArray[np.float32]:
         """Compute the step that was put together with `add`, and begin a new one.
@@ -229,7 +229,7 @@ class Llama:
     def _warm_up(self) -> None:
         """Touch every weight once, so that the first request does not wait for the disk."""
         token = next((t for t in (self.vocab.bos, self.vocab.eos) if t >= 0), 0)
-        self.add(0, 0, [token], logits=True)
+        self.add(0, 0, [token], n_logits=1)
         try:
             self.decode()
         except DecodeFailure as error:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power.worker.admission import Admission, Rejected
-from power.worker.batch import Chunk, Pace, plan_step
+from power.worker.batch import Chunk, Pace, Work, plan_step
 from power.worker.llama import DecodeFailure, Llama
 from power.worker.prefix import Cut
 from power.worker.sampler import NothingToSample
@@ -79,8 +79,8 @@ class Loop:
         return Tokenized(command.id, tuple(tokens))
 
     def _step(self) -> None:
-        pending = [sequence.pending for sequence in self._running]
-        chunks = plan_step(pending, self._pace.prefill(pending.count(1)))
+        work = [Work(sequence.pending, sequence.decodes) for sequence in self._running]
+        chunks = plan_step(work, self._pace.prefill(sum(decodes for _, decodes in work)))
         while chunks:
             try:
                 self._decode(chunks)
@@ -91,28 +91,22 @@ class Loop:
 
     def _decode(self, chunks: list[Chunk]) -> None:
         began = perf_counter()
-        n_tokens = sum(n for _, n in chunks)
+        n_tokens = sum(chunk.n_tokens for chunk in chunks)
         self._clear(self._rows.make_room(n_tokens))
-        ready = self._fill(chunks)
+        self._fill(chunks)
         logits = self._llama.decode()
-        for which, n in chunks:
+        for which, n, _ in chunks:
             sequence = self._running[which]
             self._rows.extend(sequence.row, sequence.next_tokens(n))
             sequence.advance(n)
         # llama_decode may return before a GPU is done; reading the logits waits for it.
         self._pace.record(n_tokens, perf_counter() - began)
-        self._report(ready, logits)
+        self._report([self._running[chunk.which] for chunk in chunks if chunk.n_logits], logits)
 
-    def _fill(self, chunks: list[Chunk]) -> list[Sequence]:
-        """Put the step together. Returns the sequences that get logits, in their rows' order."""
-        ready = []
-        for which, n in chunks:
+    def _fill(self, chunks: list[Chunk]) -> None:
+        for which, n, n_logits in chunks:
             sequence = self._running[which]
-            last = n == sequence.pending
-            self._llama.add(sequence.row, sequence.n_past, sequence.next_tokens(n), logits=last)
-            if last:
-                ready.append(sequence)
-        return ready
+            self._llama.add(sequence.row, sequence.n_past, sequence.next_tokens(n), n_logits=n_logits)
 
     def _report(self, ready: list[Sequence], logits: NDArray[np.float32]) -> None:
         pieces: list[Piece] = []
@@ -140,11 +134,11 @@ class Loop:
             self._clear(idle)
             if idle:
                 return chunks
-            if any(n > 1 for _, n in chunks):
-                return [Chunk(which, (n + 1) // 2) for which, n in chunks]
+            if any(chunk.n_tokens > 1 for chunk in chunks):
+                return [_halve(chunk) for chunk in chunks]
             victims = [self._running[chunks[-1].which]]
         else:
-            victims = [self._running[which] for which, _ in chunks]
+            victims = [self._running[chunk.which] for chunk in chunks]
         for sequence in victims:
             self._line.send(self._fail(sequence, str(error)))
             self._clear([self._rows.forget(sequence.row)])
@@ -162,3 +156,9 @@ class Loop:
     def _clear(self, cuts: list[Cut]) -> None:
         for row, n_tokens in cuts:
             self._llama.cut(row, n_tokens)
+
+
+def _halve(chunk: Chunk) -> Chunk:
+    if chunk.n_tokens == 1:
+        return chunk
+    return Chunk(chunk.which, (chunk.n_tokens + 1) // 2, 0)

@@ -51,8 +51,13 @@ class Sequence:
 
     @property
     def pending(self) -> int:
-        """Tokens known and not yet decoded; 1 while the answer is being written."""
+        """Tokens known and not yet decoded: what is left of the prompt, then 1, or more after `append_known`."""
         return len(self.tokens) - self.n_past
+
+    @property
+    def decodes(self) -> bool:
+        """Whether its answer has begun, so that somebody waits for the next token."""
+        return self._n_generated > 0
 
     def take_seat(self, row: int, n_cached: int) -> None:
         """The row holds the prompt's first `n_cached` tokens already."""
@@ -84,7 +89,15 @@ class Sequence:
         if self._vocab.is_eog(token):
             return self._end("stop")
         logprobs = (distribution.describe(token, self._vocab),) if distribution else ()
-        return self._take(token, logprobs)
+        return self._take((token,), logprobs)
+
+    def append_known(self, tokens: Tokens[int]) -> Piece:
+        """Go on with tokens that are certain, whatever the logits would say.
+
+        They belong to the answer like sampled ones, and are decoded together in
+        one of the next steps.  `ended` may be set: then the rest of them is dropped.
+        """
+        return self._take(tokens, ())
 
     def done(self) -> Done:
         """What the server is told at the end."""
@@ -102,7 +115,16 @@ class Sequence:
         """Give back what C holds for it."""
         self._sampler.close()
 
-    def _take(self, token: int, logprobs: tuple[Logprob, ...]) -> Piece:
+    def _take(self, tokens: Tokens[int], logprobs: tuple[Logprob, ...]) -> Piece:
+        text, n_before = "", len(self.tokens)
+        for token in tokens:
+            if self.ended is not None:
+                break
+            text += self._add(token)
+        return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
+
+    def _add(self, token: int) -> str:
+        """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
         self._n_generated += 1
         text = self._stop.feed(self._utf8.feed(self._vocab.piece(token)))
@@ -113,7 +135,7 @@ class Sequence:
             self.ended = "stop" if self._stop.matched is not None else "length"
         else:
             self._sampler.accept(token)
-        return Piece(self.id, text, (token,), logprobs)
+        return text
 
     def _end(self, reason: Reason) -> Piece | None:
         self.ended = reason

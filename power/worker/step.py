@@ -31,19 +31,19 @@ class Batch:
         self.n_tokens = 0
         self.n_logits = 0
 
-    def add(self, row: int, position: int, tokens: Sequence[int], *, logits: bool) -> int:
+    def add(self, row: int, position: int, tokens: Sequence[int], n_logits: int) -> int:
         start, end = self.n_tokens, self.n_tokens + len(tokens)
         self.n_tokens = end
-        self.n_logits += logits
+        self.n_logits += n_logits
         if len(tokens) == 1:  # a sequence that decodes: plain stores beat numpy's slices eight times
             self._token[start], self._pos[start], self._seq_id[start] = tokens[0], position, row
-            self._logits[start] = logits
+            self._logits[start] = n_logits
             return start
         self._tokens[start:end] = tokens
         self._positions[start:end] = np.arange(position, position + len(tokens))
         self._rows[start:end] = row
         self._wanted[start:end] = 0
-        self._wanted[end - 1] = logits
+        self._wanted[end - n_logits : end] = 1
         return end - 1
 
     def take(self) -> c.llama_batch:

@@ -3,50 +3,74 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import DECODING_TARGET, PREFILL_TARGET, TILE, Pace, plan_step
+from power.worker.batch import DECODING_TARGET, PREFILL_TARGET, TILE, Chunk, Pace, Work, plan_step
 
-PENDING = st.lists(st.integers(1, 3000), min_size=1, max_size=16)
+PROMPTS = st.builds(Work, st.integers(1, 3000), st.just(False))
+DECODING = st.builds(Work, st.integers(1, 20), st.just(True))
+WORK = st.lists(PROMPTS | DECODING, min_size=1, max_size=16)
 BUDGET = st.integers(1, 2048)
 
 
-@given(PENDING, BUDGET)
-def test_every_sequence_gets_something_and_none_more_than_it_has(pending: list[int], prefill: int) -> None:
-    chunks = plan_step(pending, prefill)
-
-    assert sorted(chunk.which for chunk in chunks) == list(range(len(pending)))
-    assert all(1 <= chunk.n_tokens <= pending[chunk.which] for chunk in chunks)
+def is_prompt(work: Work) -> bool:
+    return work.pending > 1 and not work.decodes
 
 
-@given(PENDING, BUDGET)
-def test_prompts_together_stay_within_the_budget(pending: list[int], prefill: int) -> None:
-    prompts = [chunk.n_tokens for chunk in plan_step(pending, prefill) if pending[chunk.which] > 1]
-
-    assert sum(prompts) <= max(prefill, len(prompts))
+def taken_by_prompts(work: list[Work], chunks: list[Chunk]) -> list[int]:
+    return [chunk.n_tokens for chunk in chunks if is_prompt(work[chunk.which])]
 
 
-@given(PENDING, BUDGET)
-def test_the_budget_is_used_up_while_there_are_prompts(pending: list[int], prefill: int) -> None:
-    wanted = sum(n for n in pending if n > 1)
-    taken = sum(chunk.n_tokens for chunk in plan_step(pending, prefill) if pending[chunk.which] > 1)
+@given(WORK, BUDGET)
+def test_every_sequence_gets_something_and_none_more_than_it_has(work: list[Work], prefill: int) -> None:
+    chunks = plan_step(work, prefill)
 
-    assert taken >= min(wanted, prefill)
+    assert sorted(chunk.which for chunk in chunks) == list(range(len(work)))
+    assert all(1 <= chunk.n_tokens <= work[chunk.which].pending for chunk in chunks)
 
 
-@given(PENDING, BUDGET)
-def test_those_that_decode_come_first(pending: list[int], prefill: int) -> None:
-    decoding = [pending[chunk.which] == 1 for chunk in plan_step(pending, prefill)]
+@given(WORK, BUDGET)
+def test_logits_are_wanted_where_nothing_is_pending_any_more(work: list[Work], prefill: int) -> None:
+    for chunk in plan_step(work, prefill):
+        assert chunk.n_logits == (chunk.n_tokens == work[chunk.which].pending)
+
+
+@given(WORK, BUDGET)
+def test_the_step_stays_within_the_budget(work: list[Work], extra: int) -> None:
+    chunks = plan_step(work, extra)
+    n_prompts = len(taken_by_prompts(work, chunks))
+
+    assert sum(chunk.n_tokens for chunk in chunks) <= len(work) - n_prompts + max(extra, n_prompts)
+
+
+@given(WORK, BUDGET)
+def test_the_budget_is_used_up_while_there_are_prompts(work: list[Work], extra: int) -> None:
+    chunks = plan_step(work, extra)
+    n_decoding = len(work) - len(taken_by_prompts(work, chunks))
+
+    assert sum(chunk.n_tokens for chunk in chunks) >= min(sum(one.pending for one in work), n_decoding + extra)
+
+
+@given(WORK, BUDGET)
+def test_those_that_decode_come_first(work: list[Work], extra: int) -> None:
+    decoding = [not is_prompt(work[chunk.which]) for chunk in plan_step(work, extra)]
 
     assert decoding == sorted(decoding, reverse=True)
 
 
+def test_tokens_known_beforehand_go_before_prompts() -> None:
+    chunks = plan_step([Work(30_000, False), Work(9, True)], 16)
+
+    assert chunks == [Chunk(1, 9, 1), Chunk(0, 8, 0)]
+
+
 def test_a_short_prompt_is_not_stuck_behind_a_long_one() -> None:
-    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step([30_000, 100], 256)}
+    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step([Work(30_000, False), Work(100, False)], 256)}
 
     assert chunks == {0: 156, 1: 100}
 
 
 def test_nor_is_a_long_one_starved_by_short_ones() -> None:
-    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step([30_000, 200, 200, 200], 256)}
+    work = [Work(30_000, False), *[Work(200, False)] * 3]
+    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step(work, 256)}
 
     assert chunks[0] == 16
 
