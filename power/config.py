@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -37,7 +38,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_loaded_models: int = 3
     keep_alive: float = 300.0  # seconds a model stays loaded after its last request; inf: for ever
     num_parallel: int = 4  # slots per model
-    max_queue: int = 512  # requests that may wait for a slot, per model
+    max_queue: int = 512  # requests that may wait for a slot, per model; and for a load, over all models
+    max_queue_total: int = 2048  # requests that may wait, over all models
+    max_queue_seconds: float = math.inf  # from a request to its slot; inf: as long as it takes
     num_thread: int = 0  # 0: as many as there are physical cores
     use_mlock: bool = False
     flash_attention: bool | None = None  # None: where the backend has it

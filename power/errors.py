@@ -95,15 +95,18 @@ class BlobNotFound(PowerError):
 
 
 class Overloaded(PowerError):
-    """There is no place left to wait in.
+    """Not now: there is no place left to wait in, or the wait is over, or the server or model is on its way out.
 
-    `retry_after` is the number of seconds after which trying again makes sense.
+    `retry_after` is the number of seconds after which trying again makes sense,
+    `reason` one of REASONS, for the metric that counts them.
     """
 
     status = 503
+    REASONS = ("full", "pushed-out", "deadline", "crashing", "stopping")
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: str, *, reason: str = "full", retry_after: int = 1) -> None:
         super().__init__(message)
+        self.reason = reason
         self.retry_after = retry_after
 
 

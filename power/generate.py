@@ -74,7 +74,7 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
     started = trio.current_time()
     plan = await make_plan(await power.find(request.model), request)
     async with (
-        power.models.acquire(plan.stored, plan.options.load, request.keep_alive) as use,
+        power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim) as use,
         use.generate(start_command(plan, request)) as mailbox,
     ):
         accepted = await mailbox.get()

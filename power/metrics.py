@@ -45,6 +45,9 @@ class Metrics:
         self.running = Gauge("power_requests_running", "sequences in a slot", model, registry=registry)
         self.waiting = Gauge("power_requests_waiting", "requests waiting for a slot", model, registry=registry)
         self.cancelled = Counter("power_cancelled", "sequences cancelled by a hang-up", model, registry=registry)
+        self.rejected = Counter(
+            "power_requests_rejected", "requests that got a 503 and Retry-After", ["reason"], registry=registry
+        )
         self.tokens = Counter("power_tokens", "tokens", ["model", "kind"], registry=registry)
         self.prefill = Histogram(
             "power_prefill_seconds", "from the slot to the first token", model, buckets=_LATENCY, registry=registry

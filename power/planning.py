@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import trio
 
+from power.claim import ANYBODY, Claim
 from power.errors import BadRequest
 from power.grammar import JSON_GRAMMAR, schema_to_gbnf
 from power.grammar.compose import after_thinking
@@ -43,6 +44,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     think: bool | str | None = None  # None: as the model likes
     format: str | dict[str, Any] | None = None
     options: dict[str, Any] = {}
+    claim: Claim = ANYBODY
     keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
     n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
     want_tokens: bool = False  # the prompt's token ids are wanted

@@ -71,7 +71,7 @@ def _keep_alive(value: Any) -> float:
         raise ValueError('must be seconds, or a duration such as "5m" or "1h30m" (negative: for ever)') from None
 
 
-def _load_timeout(value: Any) -> float:
+def _limit(value: Any) -> float:
     return _keep_alive(value) or math.inf  # 0 and less: no limit
 
 
@@ -148,10 +148,12 @@ SETTINGS: dict[str, Setting] = {
     "keep_alive": Setting(_keep_alive, "OLLAMA_KEEP_ALIVE"),
     "num_parallel": Setting(_or_default(4, _integer(0, 256)), "OLLAMA_NUM_PARALLEL"),
     "max_queue": Setting(_integer(0, 2**20), "OLLAMA_MAX_QUEUE"),
+    "max_queue_total": Setting(_integer(0, 2**20)),
+    "max_queue_seconds": Setting(_limit),
     "num_thread": Setting(_integer(0, 1024)),
     "use_mlock": Setting(_boolean),
     "flash_attention": Setting(_boolean, "OLLAMA_FLASH_ATTENTION"),
-    "load_timeout": Setting(_load_timeout, "OLLAMA_LOAD_TIMEOUT"),
+    "load_timeout": Setting(_limit, "OLLAMA_LOAD_TIMEOUT"),
     "context_length": Setting(_or_default(4096, _integer(0, 2**31 - 1)), "OLLAMA_CONTEXT_LENGTH"),
     "kv_cache_type": Setting(_kv_cache_type, "OLLAMA_KV_CACHE_TYPE"),
     "origins": Setting(_origins, "OLLAMA_ORIGINS"),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "power"
 
 # A layer may import from the layers below it, and from itself.
 LAYERS = [
-    {"errors", "messages", "events", "options", "durations", "settings", "config", "metrics"},
+    {"errors", "claim", "messages", "events", "options", "durations", "settings", "config", "metrics"},
     {"gguf", "grammar", "stream", "prompt"},
     {"worker"},
     {"store", "sched"},

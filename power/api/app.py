@@ -28,9 +28,10 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from power.api import account, blobs, create, listing, manage, native, openai, pull, show, status
 from power.api.encode import Response, text_response
-from power.api.errors import error_response, routing_response
+from power.api.errors import error_response, power_error_in, routing_response
 from power.api.guards import Guards
 from power.api.requests import Body, Request, drain_body
+from power.errors import Overloaded
 from power.generate import Power
 
 Handler = Callable[..., Awaitable[Response]]
@@ -118,6 +119,7 @@ class App(QuartTrio):
         self.config.update(MAX_CONTENT_LENGTH=None, RESPONSE_TIMEOUT=None, BODY_TIMEOUT=None)
         self._guards = Guards(power.config)
         self._requests = power.metrics.requests
+        self._rejected = power.metrics.rejected
         for method, path, handler in ROUTES:
             self.add_url_rule(
                 path,
@@ -149,6 +151,8 @@ class App(QuartTrio):
         try:
             return await handler(request, **(request.view_args or {}))
         except Exception as error:
+            if isinstance(ours := power_error_in(error), Overloaded):
+                self._rejected.labels(ours.reason).inc()
             return error_response(request.path, error)
 
     def _unrouted(self, error: HTTPException, context: RequestContext) -> Response:

@@ -22,7 +22,7 @@ OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error", 413: "inva
 
 def as_power_error(error: BaseException) -> PowerError:
     """The error to tell the client; one that is not ours is logged first."""
-    ours = _find(error)
+    ours = power_error_in(error)
     if ours is None:
         log.error("a request failed in a way nobody planned", exc_info=error)
         return PowerError("internal error: the server's log says more")
@@ -81,12 +81,12 @@ def routing_response(error: HTTPException) -> Response:
     return text_response("", error.code or 500, {"Location": location})
 
 
-def _find(error: BaseException) -> PowerError | None:
+def power_error_in(error: BaseException) -> PowerError | None:
     """Our error in `error`, be it alone or in a group with nothing else in it."""
     if isinstance(error, PowerError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        found = [_find(inner) for inner in error.exceptions]
+        found = [power_error_in(inner) for inner in error.exceptions]
         return found[0] if all(found) else None
     return None
 

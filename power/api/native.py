@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from power.api.answer import complete, stream
 from power.api.encode import Response, json_response
 from power.api.native_bodies import (
@@ -15,13 +17,13 @@ from power.api.native_bodies import (
     is_load_only,
 )
 from power.api.native_replies import ChatEncoder, DebugInfo, GenerateEncoder, NativeEncoder
-from power.api.requests import Request, decode, read_body
+from power.api.requests import Request, claim_of, decode, read_body
 from power.generate import Generation, Power, load_model, render_only, unload_model
 
 
 async def generate(power: Power, request: Request) -> Response:
     body = decode(generate_body, await read_body(request, power.config.max_body_bytes))
-    generation = generation_of_prompt(body)
+    generation = replace(generation_of_prompt(body), claim=claim_of(request, body))
     if is_load_only(body):
         return await _load_or_unload(power, generation, GenerateEncoder)
     return await _answer(power, request, body, generation, GenerateEncoder)
@@ -29,7 +31,7 @@ async def generate(power: Power, request: Request) -> Response:
 
 async def chat(power: Power, request: Request) -> Response:
     body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
-    generation = generation_of_messages(body)
+    generation = replace(generation_of_messages(body), claim=claim_of(request, body))
     if not body.messages:
         return await _load_or_unload(power, generation, ChatEncoder)
     return await _answer(power, request, body, generation, ChatEncoder)

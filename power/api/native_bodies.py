@@ -26,6 +26,8 @@ class Body(msgspec.Struct, kw_only=True):
     top_logprobs: int | None = None
     truncate: bool | None = None
     shift: bool | None = None
+    priority: int | None = None
+    max_queue_seconds: float | None = None
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 
 

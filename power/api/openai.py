@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from msgspec.structs import replace
+
 from power.api.answer import complete, stream
 from power.api.encode import SSE, Response, json_response, stream_response
 from power.api.native_replies import DebugInfo
@@ -17,20 +19,20 @@ from power.api.openai_bodies import (
 )
 from power.api.openai_replies import ChatEncoder
 from power.api.openai_text_replies import CompletionEncoder
-from power.api.requests import Request, decode, read_body
+from power.api.requests import Request, claim_of, decode, read_body
 from power.generate import Generation, Power, load_model, render_only
 
 
 async def chat_completions(power: Power, request: Request) -> Response:
     body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
-    generation = generation_of_chat(body)
+    generation = replace(generation_of_chat(body), claim=claim_of(request, body))
     encoder = ChatEncoder(generation.model, include_usage=wants_usage(body))
     return await _answer(power, request, body, generation, encoder)
 
 
 async def completions(power: Power, request: Request) -> Response:
     body = decode(completion_body, await read_body(request, power.config.max_body_bytes))
-    generation = generation_of_completion(body)
+    generation = replace(generation_of_completion(body), claim=claim_of(request, body))
     encoder = CompletionEncoder(generation.model, include_usage=wants_usage(body))
     if not (generation.prompt or generation.suffix):
         await load_model(power, generation.model, options=generation.options, keep_alive=generation.keep_alive)

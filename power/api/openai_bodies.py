@@ -74,6 +74,8 @@ class Body(msgspec.Struct, kw_only=True):
     options: dict[str, Any] | None = None
     num_ctx: int | None = None
     keep_alive: Any = None
+    priority: int | None = None
+    max_queue_seconds: float | None = None
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 
 

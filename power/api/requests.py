@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import trio
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
 
+from power.claim import Claim, client_id, read_claim
 from power.errors import BadRequest, BodyTooLarge, BodyTooSlow
 
 BODY_SECONDS = 60.0  # for a body to come, plus a second for each BODY_RATE bytes of it
@@ -185,6 +186,23 @@ def read_probs(wanted: bool | None, top: int | None) -> int | None:
     if not 0 <= (top or 0) <= 20:
         raise BadRequest("top_logprobs must be between 0 and 20", field="top_logprobs")
     return (top or 0) if wanted else None
+
+
+class Claiming(Protocol):
+    """A body that may say how its request is to be queued."""
+
+    @property
+    def priority(self) -> int | None: ...
+    @property
+    def max_queue_seconds(self) -> float | None: ...
+
+
+def claim_of(request: Request, body: Claiming) -> Claim:
+    """Who asks, by key or else by address, and how urgently; raises BadRequest."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-Api-Key", "")
+    address = (request.scope.get("client") or ("",))[0]
+    return read_claim(client_id(key, address), body.priority, body.max_queue_seconds)
 
 
 class _Function(msgspec.Struct):

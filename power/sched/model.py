@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from power.claim import ANYBODY, Claim
 from power.errors import LoadFailed, PowerError, WorkerDied
 from power.metrics import Metrics
 from power.options import LoadOptions
 from power.sched.mailbox import Mailbox
 from power.sched.scheduler import Engine, Scheduler
+from power.sched.slots import Crowd
 from power.worker.wire import Load, LoadError, Loading, Ready, Start
 
 if TYPE_CHECKING:
@@ -52,12 +54,15 @@ class Model:
         keep_alive: float,
         load_timeout: float,
         max_queue: int,
+        crowd: Crowd,
         metrics: Metrics,
     ) -> None:
         self.stored = stored
         self.load = load
         self.keep_alive = keep_alive  # seconds
-        self.scheduler = Scheduler(str(stored.name), n_slots=load.n_slots, max_waiting=max_queue, metrics=metrics)
+        self.scheduler = Scheduler(
+            str(stored.name), n_slots=load.n_slots, max_waiting=max_queue, metrics=metrics, crowd=crowd
+        )
         self.ready: Ready | None = None
         self.ready_at = math.inf  # trio's clock, seconds; the last time a worker became ready
         self.progress = 0.0  # of the load, 0.0 … 1.0
@@ -143,9 +148,11 @@ class Model:
         )
 
     @asynccontextmanager
-    async def generate(self, start: Start, on_end: Callable[[], None]) -> AsyncIterator[Mailbox]:
-        """A place in this model's queue; see `Scheduler.generate`."""
-        async with self.scheduler.generate(start, on_end) as mailbox:
+    async def generate(
+        self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+    ) -> AsyncIterator[Mailbox]:
+        """A slot of this model; see `Scheduler.generate`."""
+        async with self.scheduler.generate(start, on_end, claim, deadline) as mailbox:
             yield mailbox
 
     async def wait_ready(self) -> Ready:

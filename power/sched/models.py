@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from power.claim import ANYBODY, Claim
 from power.config import Config
 from power.errors import Overloaded
 from power.metrics import Metrics
@@ -26,6 +27,7 @@ from power.sched.mailbox import Mailbox
 from power.sched.memory import check_memory
 from power.sched.model import Admit, Launch, Model
 from power.sched.process import open_worker
+from power.sched.slots import BUSY, Crowd
 from power.worker.wire import Load, Start
 
 if TYPE_CHECKING:
@@ -52,8 +54,10 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
 class Use:
     """One user's hold on a model. `release` may be called early, and any number of times."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, claim: Claim = ANYBODY, deadline: float = math.inf) -> None:
         self.model = model
+        self._claim = claim
+        self._deadline = deadline
         self._held = True
         model.enter()
 
@@ -64,8 +68,12 @@ class Use:
 
     @asynccontextmanager
     async def generate(self, start: Start) -> AsyncIterator[Mailbox]:
-        """A place in the model's queue. The hold ends with the generation, even if the reader lags behind."""
-        async with self.model.generate(start, self.release) as mailbox:
+        """A slot of the model. The hold ends with the generation, even if the reader lags behind.
+
+        Raises:
+            Overloaded: the queue is full, or no slot was free in time.
+        """
+        async with self.model.generate(start, self.release, self._claim, self._deadline) as mailbox:
             yield mailbox
 
 
@@ -83,20 +91,21 @@ class Models:
         self._by_key: dict[str, Model] = {}
         self._turn = trio.StrictFIFOLock()
         self._changed = trio.Event()
-        self._n_waiting = 0
+        self._crowd = Crowd(config.max_queue_total)
+        self._n_waiting = 0  # for a load; those who wait for a slot are in their model's table
 
     @asynccontextmanager
     async def acquire(
-        self, stored: StoredModel, wanted: LoadOptions, keep_alive: float | None = None
+        self, stored: StoredModel, wanted: LoadOptions, keep_alive: float | None = None, claim: Claim = ANYBODY
     ) -> AsyncIterator[Use]:
         """Keep `stored` in use during the block; it may still be loading (`Model.wait_ready`).
 
         `keep_alive` (seconds), if given, replaces the model's own.
 
         Raises:
-            Overloaded: too many requests wait for a model to be loaded.
+            Overloaded: too many requests wait for a model to be loaded, or this one has waited too long.
         """
-        use = await self._enter(stored, wanted)
+        use = await self._enter(stored, wanted, claim)
         if keep_alive is not None:
             use.model.keep_alive = keep_alive
         try:
@@ -105,34 +114,42 @@ class Models:
             use.release()
             self._wake()
 
-    async def _enter(self, stored: StoredModel, wanted: LoadOptions) -> Use:
+    async def _enter(self, stored: StoredModel, wanted: LoadOptions, claim: Claim) -> Use:
         await trio.lowlevel.checkpoint_if_cancelled()
-        if use := self._use_loaded(stored, wanted):
-            return use
-        if self._n_waiting >= self._config.max_queue:
-            raise Overloaded("server busy, please try again.  maximum pending requests exceeded", retry_after=5)
+        patience = self._config.max_queue_seconds if claim.max_queue_seconds is None else claim.max_queue_seconds
+        deadline = trio.current_time() + patience
+        model = self._loaded(stored, wanted) or await self._wait_loading(stored, wanted, deadline)
+        return Use(model, claim, deadline)
+
+    async def _wait_loading(self, stored: StoredModel, wanted: LoadOptions, deadline: float) -> Model:
+        if self._n_waiting >= self._config.max_queue or self._crowd.is_full:
+            raise Overloaded(BUSY, retry_after=5)
         self._n_waiting += 1
+        self._crowd.n += 1
         try:
-            async with self._turn:
-                return await self._load_in_turn(stored, wanted)
+            with trio.CancelScope(deadline=deadline):
+                async with self._turn:
+                    return await self._load_in_turn(stored, wanted)
         finally:
             self._n_waiting -= 1
+            self._crowd.n -= 1
+        raise Overloaded(
+            f"there was no room for model '{stored.name}' in time (max_queue_seconds)", reason="deadline", retry_after=5
+        )
 
-    def _use_loaded(self, stored: StoredModel, wanted: LoadOptions) -> Use | None:
+    def _loaded(self, stored: StoredModel, wanted: LoadOptions) -> Model | None:
         model = self._by_key.get(_key(stored))
-        if model and model.is_open and model.serves(wanted):
-            return Use(model)
-        return None
+        return model if model and model.is_open and model.serves(wanted) else None
 
-    async def _load_in_turn(self, stored: StoredModel, wanted: LoadOptions) -> Use:
+    async def _load_in_turn(self, stored: StoredModel, wanted: LoadOptions) -> Model:
         while True:
-            if use := self._use_loaded(stored, wanted):
-                return use
+            if model := self._loaded(stored, wanted):
+                return model
             if model := self._by_key.get(_key(stored)):
                 model.retire()  # loaded with other options, or already on its way out
                 await model.gone.wait()
             elif len(self._by_key) < (self._config.max_loaded_models or DEFAULT_LOADED):
-                return Use(self._start(stored, wanted))
+                return self._start(stored, wanted)
             elif victim := self._least_recently_used():
                 log.info("unloading %s to make room for %s", victim.stored.name, stored.name)
                 self._metrics.evictions.inc()
@@ -155,6 +172,7 @@ class Models:
             keep_alive=self._config.keep_alive,
             load_timeout=self._config.load_timeout,
             max_queue=self._config.max_queue,
+            crowd=self._crowd,
             metrics=self._metrics,
         )
         self._by_key[_key(stored)] = model

@@ -7,16 +7,18 @@ worker's life; between two of them nobody is seated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
 
-from power.errors import BadRequest, PowerError, PromptTooLong, ReaderTooSlow
+from power.claim import ANYBODY, Claim
+from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, ReaderTooSlow
 from power.metrics import Metrics
 from power.sched.mailbox import MAX_UNREAD, Mailbox
-from power.sched.slots import Place, SlotTable
+from power.sched.slots import Crowd, Place, SlotTable
 from power.worker.wire import Accepted, Cancel, Command, Done, Event, Piece, Refused, Start, Step
 
 
@@ -37,29 +39,46 @@ class Engine(Protocol):
 class Scheduler:
     """Places, and the pumps between them and the worker."""
 
-    def __init__(self, name: str, *, n_slots: int, max_waiting: int, metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, *, n_slots: int, max_waiting: int, metrics: Metrics, crowd: Crowd | None = None
+    ) -> None:
         self.name = name
-        self.table = SlotTable(n_slots, max_waiting)
+        self.table = SlotTable(n_slots, max_waiting, crowd)
         self.n_finished = 0  # sequences that ended well, ever; a supervisor's sign of health
         self._metrics = metrics.of(name)
         self._commands: trio.MemorySendChannel[Command] | None = None
 
     @asynccontextmanager
-    async def generate(self, start: Start, on_end: Callable[[], None]) -> AsyncIterator[Mailbox]:
-        """A place for `start` (its id is given here); leaving the block gives it back.
+    async def generate(
+        self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+    ) -> AsyncIterator[Mailbox]:
+        """A slot for `start` (its id is given here); leaving the block gives it back.
 
         `on_end` is called once, as soon as the model has nothing more to do for
         it: that may be long before the block is left, if the reader is slow.
 
         Raises:
-            Overloaded: the queue is full.
+            Overloaded: the queue is full, or no slot was free by `deadline` (trio's clock).
         """
-        place = self.table.take(start, on_end)
+        place = self.table.take(start, on_end, claim)
         self._seat()
         try:
+            await self._wait_slot(place, deadline)
             yield place.mailbox
         finally:
             self._give_back(place)
+
+    async def _wait_slot(self, place: Place, deadline: float) -> None:
+        with trio.CancelScope(deadline=deadline):
+            await place.moved.wait()
+        if not place.moved.is_set():
+            waited = trio.current_time() - place.taken_at
+            raise Overloaded(
+                f"no slot of model '{self.name}' was free in time: {waited:.1f} seconds in its queue, "
+                f"{self.table.waiting.ahead_of(place)} before it (max_queue_seconds)",
+                reason="deadline",
+                retry_after=self.table.retry_after(),
+            )
 
     async def run(self, engine: Engine) -> None:
         """Serve with this worker until it dies.
@@ -116,6 +135,7 @@ class Scheduler:
             case Accepted(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
+                    place.n_tokens = event.n_prompt
             case Done(id=id):
                 self._finish(id, event)
             case Refused(id):
@@ -130,6 +150,7 @@ class Scheduler:
         if place is None:  # a cancelled sequence's last words
             return
         place.has_streamed = True
+        place.n_tokens += len(piece.tokens)
         place.mailbox.put(piece)
         self._metrics.generated.inc(len(piece.tokens))
         if place.mailbox.n_unread > MAX_UNREAD:
@@ -137,7 +158,7 @@ class Scheduler:
             self._give_back(place)
 
     def _finish(self, id: int, done: Done) -> None:
-        if place := self.table.ended(id):
+        if place := self.table.ended(id, done):
             self.n_finished += 1
             self._metrics.finished(
                 n_prompt=done.n_prompt, n_cached=done.n_cached, prefill_ns=done.prefill_ns, decode_ns=done.decode_ns

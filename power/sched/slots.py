@@ -4,65 +4,92 @@ A pure state machine, no waiting in it.  A place is in exactly one state::
 
     take ──> waiting ──plan──> seated ──ended──────────────> gone
                 │                │ │                           ^
-                │ leave          │ │ leave                     │
+                │ leave, expel   │ │ leave                     │
                 │                │ └──> leaving ──ended────────┤
                 │                └─lost─> waiting (again) or ──┤
                 └───────────────────────────────────────────────┘
 
 A place that leaves while it sits keeps its slot until the worker confirms the
 end: so the worker never has more sequences than slots, and never more than two
-commands per slot on the way.
+commands per slot on the way.  Who of those that wait is seated next is
+`power.sched.fair`'s to say.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable
 from itertools import count
 
 import msgspec
 import trio
 
+from power.claim import ANYBODY, Claim
 from power.errors import Overloaded, PowerError
+from power.sched.fair import FairQueue
 from power.sched.mailbox import Mailbox
-from power.worker.wire import Start
+from power.worker.wire import Done, Start
 
 # A sequence that has streamed nothing is run again when its worker dies, but only
 # once: it may be the very prompt that kills workers.
 MAX_TRIES = 2
+MAX_RETRY_AFTER = 300  # seconds; whoever is told to come back later than that will not
+# The words are Ollama's, two spaces and all: clients look for them.
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
 
 
 class Place:
     """One request's place in a model's queue, then in one of its slots."""
 
-    def __init__(self, start: Start, on_end: Callable[[], None]) -> None:
+    def __init__(self, start: Start, claim: Claim, on_end: Callable[[], None]) -> None:
         self.start = start
         self.id = start.id
+        self.claim = claim
         self.mailbox = Mailbox()
+        self.moved = trio.Event()  # it waits no longer for its first slot: seated, or out
         self.taken_at = trio.current_time()  # seconds, trio's clock
         self.seated_at = 0.0
         self.has_streamed = False
+        self.n_tokens = 0  # of prompt and answer, that are known to be in the KV cache
         self.n_tries = 0
         self._on_end: Callable[[], None] | None = on_end
 
     def end(self) -> None:
         """Tell the owner, once, that the model has no more to do for this place."""
+        self.moved.set()
         if self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end()
 
+    def fail(self, error: PowerError) -> None:
+        self.mailbox.fail(error)
+        self.end()
+
+
+class Crowd:
+    """How many wait at all models of a server together."""
+
+    def __init__(self, limit: float = math.inf) -> None:
+        self.limit = limit
+        self.n = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.n >= self.limit
+
 
 class SlotTable:
-    """At most `n_slots` places sit, at most `max_waiting` wait for one, first come first served."""
+    """At most `n_slots` places sit, at most `max_waiting` wait for one, as their claims have it."""
 
     _ids = count(1)  # never used twice in this process, over all models
 
-    def __init__(self, n_slots: int, max_waiting: int) -> None:
+    def __init__(self, n_slots: int, max_waiting: int, crowd: Crowd | None = None) -> None:
         self.n_slots = n_slots
         self.max_waiting = max_waiting
-        self.waiting: deque[Place] = deque()
+        self.waiting: FairQueue[Place] = FairQueue()
         self.seated: dict[int, Place] = {}
-        self.leaving: set[int] = set()
+        self.leaving: dict[int, Place] = {}
+        self._crowd = crowd or Crowd()
         self._mean_seconds = 1.0  # a sitting's duration, moving average
 
     def __repr__(self) -> str:
@@ -72,32 +99,54 @@ class SlotTable:
     def n_free(self) -> int:
         return self.n_slots - len(self.seated) - len(self.leaving)
 
-    def take(self, start: Start, on_end: Callable[[], None]) -> Place:
-        """A new place at the end of the queue.
+    @property
+    def is_working(self) -> bool:
+        """Whether the worker owes us a word."""
+        return bool(self.seated or self.leaving)
+
+    @property
+    def oldest_wait(self) -> float:
+        """Seconds that the one has waited who came first."""
+        return trio.current_time() - min((p.taken_at for p in self.waiting), default=trio.current_time())
+
+    def take(self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY) -> Place:
+        """A new place in the queue. Where there is no room, the client that has most waiting gives one back.
 
         Raises:
-            Overloaded: the queue is full.
+            Overloaded: the queue is full, and no client has more of it than this one.
         """
-        if len(self.waiting) >= self.max_waiting + max(0, self.n_free):
-            raise Overloaded(
-                "server busy, please try again.  maximum pending requests exceeded", retry_after=self.retry_after()
-            )
-        place = Place(msgspec.structs.replace(start, id=next(self._ids)), on_end)
-        self.waiting.append(place)
+        if self._is_full():
+            greediest = self.waiting.greediest(claim.client)
+            if greediest is None:
+                raise self.refusal()
+            self.expel(greediest, self.refusal("pushed-out"))
+        place = Place(msgspec.structs.replace(start, id=next(self._ids)), claim, on_end)
+        self._wait(place)
         return place
 
+    def refusal(self, reason: str = "full") -> Overloaded:
+        return Overloaded(BUSY, reason=reason, retry_after=self.retry_after())
+
+    def _is_full(self) -> bool:
+        # Whoever finds a free slot does not wait, and is not counted.
+        return len(self.waiting) >= self.max_waiting + max(0, self.n_free) or (
+            self._crowd.is_full and len(self.waiting) >= self.n_free
+        )
+
     def retry_after(self) -> int:
-        """Whole seconds until about half of today's queue has been served."""
-        rounds = 1 + len(self.waiting) / (2 * self.n_slots)
-        return max(1, min(60, round(rounds * self._mean_seconds)))
+        """Whole seconds until whoever would come last now had its turn: mean service time x position / slots."""
+        rounds = (len(self.waiting) + 1) / self.n_slots
+        return max(1, min(MAX_RETRY_AFTER, math.ceil(rounds * self._mean_seconds)))
 
     def plan(self) -> list[Place]:
         """Seat waiting places while slots are free; return those now seated."""
+        now = trio.current_time()
         seated = []
-        while self.waiting and self.n_free > 0:
-            place = self.waiting.popleft()
+        while self.n_free > 0 and (place := self.waiting.pop(now)) is not None:
+            self._crowd.n -= 1
             place.n_tries += 1
-            place.seated_at = trio.current_time()
+            place.seated_at = now
+            place.moved.set()
             self.seated[place.id] = place
             seated.append(place)
         return seated
@@ -106,16 +155,22 @@ class SlotTable:
         """The request has gone. True if the worker has to be told."""
         place.end()
         if self.seated.pop(place.id, None) is not None:
-            self.leaving.add(place.id)
+            self.leaving[place.id] = place
             return True
-        if place in self.waiting:
-            self.waiting.remove(place)
+        self._remove(place)
         return False
 
-    def ended(self, id: int) -> Place | None:
+    def expel(self, place: Place, error: PowerError) -> None:
+        """End a place that waits."""
+        self._remove(place)
+        place.fail(error)
+
+    def ended(self, id: int, done: Done | None = None) -> Place | None:
         """The worker has freed this sequence's slot. Its place, unless the request had left before."""
-        self.leaving.discard(id)
         place = self.seated.pop(id, None)
+        gone = place or self.leaving.pop(id, None)
+        if gone is not None:
+            self.waiting.settle(gone, None if done is None else done.n_prompt - done.n_cached + done.n_generated)
         if place is not None:
             self._mean_seconds += 0.2 * (trio.current_time() - place.seated_at - self._mean_seconds)
             place.end()
@@ -123,20 +178,39 @@ class SlotTable:
 
     def lost(self, error: PowerError) -> None:
         """The worker is gone. Places that have streamed nothing wait again, in front; the others fail."""
+        for place in self.leaving.values():
+            self.waiting.settle(place, None)
         self.leaving.clear()
-        for place in reversed(list(self.seated.values())):
+        for place in self.seated.values():
             if place.has_streamed or place.n_tries >= MAX_TRIES:
-                place.mailbox.fail(error)
-                place.end()
+                self.waiting.settle(place, None)
+                place.fail(error)
             else:
-                self.waiting.appendleft(place)
+                self.waiting.undo(place, trio.current_time())
+                self._crowd.n += 1
         self.seated.clear()
+
+    def turn_away(self, error: PowerError) -> int:
+        """Fail everybody who waits. Returns how many those were."""
+        waiting = list(self.waiting)
+        for place in waiting:
+            self.expel(place, error)
+        return len(waiting)
 
     def close(self, error: PowerError) -> None:
         """Fail everybody: the model will not come back."""
-        for place in [*self.seated.values(), *self.waiting]:
-            place.mailbox.fail(error)
-            place.end()
+        for place in [*self.seated.values(), *self.leaving.values()]:
+            self.waiting.settle(place, None)
+        for place in self.seated.values():
+            place.fail(error)
         self.seated.clear()
-        self.waiting.clear()
         self.leaving.clear()
+        self.turn_away(error)
+
+    def _wait(self, place: Place) -> None:
+        self.waiting.add(place, trio.current_time())
+        self._crowd.n += 1
+
+    def _remove(self, place: Place) -> None:
+        if self.waiting.remove(place):
+            self._crowd.n -= 1

@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from power.claim import ANYBODY, Claim
 from power.errors import LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
 from power.options import LoadOptions
 from power.sched import Mailbox, Models
@@ -37,8 +38,11 @@ async def read(mailbox: Mailbox) -> str:
                 pass
 
 
-async def ask(models: Models, name: str = "m", n_predict: int = 3, **load: Any) -> str:
-    async with models.acquire(stored(name), LoadOptions(**load)) as use, use.generate(start(n_predict)) as mailbox:
+async def ask(models: Models, name: str = "m", n_predict: int = 3, claim: Claim = ANYBODY, **load: Any) -> str:
+    async with (
+        models.acquire(stored(name), LoadOptions(**load), claim=claim) as use,
+        use.generate(start(n_predict)) as mailbox,
+    ):
         return await read(mailbox)
 
 
@@ -79,6 +83,73 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(autojump_clock: M
             await ask(m)
 
     assert caught.value.retry_after >= 1
+
+
+async def test_one_client_with_many_requests_does_not_keep_another_waiting(
+    autojump_clock: MockClock, models: Open
+) -> None:
+    async with models(num_parallel=1) as m, trio.open_nursery() as nursery:
+        await ask(m)
+        for _ in range(200):
+            nursery.start_soon(ask, m, "m", 3, Claim(client="greedy"))
+        await trio.sleep(10)
+        begun = trio.current_time()
+
+        await ask(m, claim=Claim(client="modest"))
+
+        # At most what is being answered, and one more; 200 requests take 600 seconds.
+        assert trio.current_time() - begun < 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_fills_the_queue_does_not_shut_others_out(autojump_clock: MockClock, models: Open) -> None:
+    outcomes: list[str] = []
+
+    async def greedy() -> None:
+        try:
+            outcomes.append(await ask(m, claim=Claim(client="greedy")))
+        except Overloaded as error:
+            outcomes.append(error.reason)
+
+    async with models(num_parallel=1, max_queue=5) as m, trio.open_nursery() as nursery:
+        await ask(m)
+        for _ in range(6):
+            nursery.start_soon(greedy)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert await ask(m, claim=Claim(client="modest")) == "1 2 3 "
+
+    assert outcomes.count("pushed-out") == 1
+    assert outcomes.count("1 2 3 ") == 5
+
+
+async def test_a_request_waits_no_longer_than_it_says(autojump_clock: MockClock, models: Open, script: Script) -> None:
+    async with models(num_parallel=1) as m, trio.open_nursery() as nursery:
+        await ask(m)
+        nursery.start_soon(ask, m, "m", 50)
+        await trio.testing.wait_all_tasks_blocked()
+        begun = trio.current_time()
+
+        with pytest.raises(Overloaded, match="in its queue, 0 before it") as caught:
+            await ask(m, claim=Claim(max_queue_seconds=7))
+
+        assert trio.current_time() - begun == 7
+        assert caught.value.reason == "deadline"
+        assert caught.value.retry_after >= 1
+        # Whoever sits in time is not held to it.
+        await ask(m, n_predict=20, claim=Claim(max_queue_seconds=60))
+    assert len(script.started) == 3
+
+
+async def test_waiting_for_a_model_to_come_in_counts_too(autojump_clock: MockClock, models: Open) -> None:
+    async with models(max_loaded_models=1, max_queue_seconds=7) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m, "a", 50)
+        await trio.sleep(5)
+
+        with pytest.raises(Overloaded, match="no room for model 'b' in time") as caught:
+            await ask(m, "b")
+
+        assert caught.value.reason == "deadline"
 
 
 async def test_hanging_up_while_queued_frees_the_place(autojump_clock: MockClock, models: Open, script: Script) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from trio.testing import MockClock
 
+from power.claim import Claim
 from power.errors import Overloaded, WorkerDied
-from power.sched.slots import Place, SlotTable
+from power.sched.slots import MAX_RETRY_AFTER, Crowd, Place, SlotTable
 
 from .conftest import start
 
@@ -19,32 +22,43 @@ class SlotTableMachine(RuleBasedStateMachine):
         self.now = 0.0
         self._clock = pytest.MonkeyPatch()
         self._clock.setattr("power.sched.slots.trio.current_time", lambda: self.now)
-        self.table = SlotTable(n_slots=3, max_waiting=4)
+        self.crowd = Crowd()
+        self.table = SlotTable(n_slots=3, max_waiting=4, crowd=self.crowd)
         self.here: dict[int, Place] = {}  # taken and neither left nor ended
         self.ended: list[int] = []
 
     def teardown(self) -> None:
         self._clock.undo()
 
-    @rule()
-    def take(self) -> None:
-        if len(self.table.waiting) >= 4 + self.table.n_free:
+    @rule(client=st.sampled_from("abc"), priority=st.integers(-1, 1))
+    def take(self, client: str, priority: int) -> None:
+        claim = Claim(client=client, priority=priority)
+        before = set(self.table.waiting)
+        is_full = len(before) >= 4 + self.table.n_free
+        if is_full and self.table.waiting.greediest(client) is None:
             with pytest.raises(Overloaded) as caught:
-                self.table.take(start(), lambda: None)
-            assert 1 <= caught.value.retry_after <= 60
+                self.table.take(start(), lambda: None, claim)
+            assert 1 <= caught.value.retry_after <= MAX_RETRY_AFTER
+            assert set(self.table.waiting) == before
             return
 
-        place = self.table.take(start(), lambda: self.ended.append(place.id))
+        place = self.table.take(start(), lambda: self.ended.append(place.id), claim)
 
         self.here[place.id] = place
+        pushed_out = before - set(self.table.waiting)
+        assert len(pushed_out) == is_full
+        for other in pushed_out:
+            del self.here[other.id]
+            assert other.moved.is_set()
 
     @rule()
     def plan(self) -> None:
-        before = list(self.table.waiting)
+        n_waiting, n_free = len(self.table.waiting), self.table.n_free
 
         seated = self.table.plan()
 
-        assert seated == before[: len(seated)]
+        assert len(seated) == min(n_waiting, n_free)
+        assert all(place.moved.is_set() for place in seated)
 
     @precondition(lambda self: self.here)
     @rule(data=st.data())
@@ -61,6 +75,15 @@ class SlotTableMachine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(sorted([*self.table.seated, *self.table.leaving])))
 
         assert self.table.ended(id) is self.here.pop(id, None)
+
+    @rule()
+    def turn_away(self) -> None:
+        waiting = list(self.table.waiting)
+
+        assert self.table.turn_away(Overloaded("stopping")) == len(waiting)
+
+        for place in waiting:
+            del self.here[place.id]
 
     @rule()
     def worker_dies(self) -> None:
@@ -82,7 +105,8 @@ class SlotTableMachine(RuleBasedStateMachine):
         assert len(set(waiting)) == len(waiting)
         assert {*waiting} | {*self.table.seated} == {*self.here}
         assert not {*waiting} & {*self.table.seated}
-        assert not self.table.leaving & {*self.here}
+        assert not {*self.table.leaving} & {*self.here}
+        assert self.crowd.n == len(waiting) == len(self.table.waiting)
 
     @invariant()
     def there_are_never_more_sequences_than_slots(self) -> None:
@@ -96,3 +120,35 @@ class SlotTableMachine(RuleBasedStateMachine):
 
 SlotTableMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestSlotTable = SlotTableMachine.TestCase
+
+
+def test_all_tables_share_one_bound() -> None:
+    crowd = Crowd(limit=3)
+    full, other = SlotTable(1, 512, crowd), SlotTable(1, 512, crowd)
+    trio.run(_fill, full, 3)
+
+    trio.run(_fill, other, 1)  # finds a free slot, and so does not wait
+    with pytest.raises(Overloaded):
+        trio.run(_fill, other, 1)
+
+
+async def _fill(table: SlotTable, n: int) -> None:
+    for _ in range(n):
+        table.take(start(), lambda: None)
+
+
+async def test_whoever_is_refused_is_told_how_long_the_queue_will_take(autojump_clock: MockClock) -> None:
+    table = SlotTable(2, 9)
+    for _ in range(50):
+        [place] = [table.take(start(), lambda: None)]
+        table.plan()
+        await trio.sleep(8)
+        table.ended(place.id)
+    for _ in range(11):
+        table.take(start(), lambda: None)
+
+    with pytest.raises(Overloaded) as caught:
+        table.take(start(), lambda: None)
+
+    # Eleven before it over two slots at 8 seconds each.
+    assert caught.value.retry_after == 48
