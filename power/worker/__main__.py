@@ -12,9 +12,15 @@ import signal
 import socket
 import sys
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 from power.worker.line import Line, leave_with_server
 from power.worker.wire import Load, LoadError
+
+if TYPE_CHECKING:
+    from power.worker.embedding_loop import EmbeddingLoop
+    from power.worker.loop import Loop
+    from power.worker.weights import Weights
 
 
 def main(fd: int) -> int:
@@ -35,17 +41,29 @@ def _serve(line: Line) -> int:
         raise AssertionError("the first command is Load, and nothing comes before its answer")
     began = perf_counter_ns()
     # Only now, since importing llama.cpp is a part of loading, and can take as long.
-    from power.worker.loading import LoadFailure, load_model
-    from power.worker.loop import Loop
+    from power.worker.loading import load_weights, ready
+    from power.worker.weights import LoadFailure
 
     try:
-        llama, ready = load_model(load, line, began)
+        weights = load_weights(load, line)
+        loop = _open_loop(weights, line)
     except LoadFailure as error:
         line.send(LoadError(str(error)))
         return 1
-    line.send(ready)
-    Loop(llama, line, load.n_slots).run()
+    line.send(ready(weights, n_ctx=loop.n_ctx, n_cells=loop.n_cells, began_ns=began))
+    loop.run()
     return 0
+
+
+def _open_loop(weights: Weights, line: Line) -> Loop | EmbeddingLoop:
+    if weights.load.embeds:
+        from power.worker.embedding_loop import EmbeddingLoop
+
+        return EmbeddingLoop(weights, line)
+    from power.worker.llama import Llama
+    from power.worker.loop import Loop
+
+    return Loop(Llama(weights), line, weights.load.n_slots)
 
 
 if __name__ == "__main__":

@@ -40,11 +40,13 @@ class Line:
                 return commands
 
     def send(self, *events: Event) -> None:
-        """All events, in order and in one write. Blocks while the server does not read.
+        """All events, in order and in one write; nothing if there are none. Blocks while the server does not read.
 
         Raises:
             EOFError: the server has closed its end.
         """
+        if not events:
+            return
         try:
             self._connection.sendall(b"".join(map(encode, events)))
         except (BrokenPipeError, ConnectionResetError):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from time import perf_counter_ns
 
 from power.worker.line import Line
-from power.worker.llama import Llama, LoadFailure
+from power.worker.weights import Weights
 from power.worker.wire import Load, Loading, Ready
-
-__all__ = ["LoadFailure", "load_model"]
 
 REPORT_EVERY_NS = 100_000_000  # llama.cpp reports every tensor; a person wants ten a second
 
@@ -27,25 +25,24 @@ class Progress:
             self._line.send(Loading(fraction))
 
 
-def load_model(load: Load, line: Line, began_ns: int) -> tuple[Llama, Ready]:
-    """The model, and what the server is told about it.
+def load_weights(load: Load, line: Line) -> Weights:
+    """The model in memory, without a context; LoadFailure if it cannot be loaded."""
+    return Weights(load, Progress(line))
 
-    Raises:
-        LoadFailure: it cannot be loaded.
-    """
-    llama = Llama(load, Progress(line))
-    vocab = llama.vocab
-    ready = Ready(
-        n_ctx=llama.n_ctx,
-        n_ctx_pool=llama.n_cells,
-        n_ctx_train=llama.n_ctx_train,
+
+def ready(weights: Weights, *, n_ctx: int, n_cells: int, began_ns: int) -> Ready:
+    """What the server is told about a model that is in memory."""
+    vocab = weights.vocab
+    return Ready(
+        n_ctx=n_ctx,
+        n_ctx_pool=n_cells,
+        n_ctx_train=weights.n_ctx_train,
         n_vocab=vocab.n_tokens,
-        n_params=llama.n_params,
-        model_bytes=llama.model_bytes,
-        kv_bytes=llama.kv_bytes,
-        on_gpu=llama.on_gpu,
+        n_params=weights.n_params,
+        model_bytes=weights.model_bytes,
+        kv_bytes=weights.kv_bytes,
+        on_gpu=weights.on_gpu,
         bos=vocab.text(vocab.bos),
         eos=vocab.text(vocab.eos),
         load_ns=perf_counter_ns() - began_ns,
     )
-    return llama, ready

@@ -14,11 +14,27 @@ from numpy.typing import NDArray
 
 from power.worker.admission import Admission, Rejected
 from power.worker.batch import Chunk, Pace, Work, plan_step
+from power.worker.embedding import Embeddings
 from power.worker.llama import DecodeFailure, Llama
 from power.worker.prefix import Cut
 from power.worker.sampler import NothingToSample
 from power.worker.sequence import Sequence
-from power.worker.wire import Accepted, Cancel, Command, Event, Piece, Refused, Start, Step, Tokenize, Tokenized
+from power.worker.vocab import Vocab
+from power.worker.wire import (
+    Accepted,
+    Cancel,
+    Command,
+    Detokenize,
+    Detokenized,
+    Embed,
+    Event,
+    Piece,
+    Refused,
+    Start,
+    Step,
+    Tokenize,
+    Tokenized,
+)
 
 
 class Line(Protocol):
@@ -33,30 +49,35 @@ class Loop:
     """Serves one loaded model until its line ends."""
 
     def __init__(self, llama: Llama, line: Line, n_slots: int) -> None:
+        self.n_ctx = llama.n_ctx
+        self.n_cells = llama.n_cells
         self._llama = llama
         self._line = line
         self._admission = Admission(llama, n_slots)
         self._rows = self._admission.rows
         self._pace = Pace(llama.n_batch)
         self._running: list[Sequence] = []
+        self._embeddings = Embeddings(llama.weights)
 
     def run(self) -> None:
         """Serve; returns only by EOFError, when the server has gone."""
         while True:
-            for command in self._line.receive(wait=not self._running):
+            for command in self._line.receive(wait=not (self._running or self._embeddings)):
                 self._handle(command)
             if self._running:
                 self._step()
+            if self._embeddings:
+                self._line.send(*self._embeddings.step(len(self._running)))
 
     def _handle(self, command: Command) -> None:
         if isinstance(command, Start):
             self._start(command)
         elif isinstance(command, Cancel):
             self._cancel(command.id)
-        elif isinstance(command, Tokenize):
-            self._line.send(self._tokenize(command))
+        elif isinstance(command, Embed):
+            self._line.send(*self._embeddings.start(command))
         else:
-            raise AssertionError(f"{type(command).__name__} after loading")
+            self._line.send(answer(command, self._llama.vocab))
 
     def _start(self, start: Start) -> None:
         try:
@@ -72,11 +93,7 @@ class Loop:
         for sequence in [s for s in self._running if s.id == id]:
             self._remove(sequence)
             self._line.send(sequence.done())
-
-    def _tokenize(self, command: Tokenize) -> Tokenized:
-        vocab = self._llama.vocab
-        tokens = vocab.tokenize_prompt(command.text) if command.add_special else vocab.tokenize(command.text)
-        return Tokenized(command.id, tuple(tokens))
+        self._line.send(*self._embeddings.cancel(id))
 
     def _step(self) -> None:
         work = [Work(sequence.pending, sequence.decodes) for sequence in self._running]
@@ -162,3 +179,22 @@ def _halve(chunk: Chunk) -> Chunk:
     if chunk.n_tokens == 1:
         return chunk
     return Chunk(chunk.which, (chunk.n_tokens + 1) // 2, 0)
+
+
+def answer(command: Command, vocab: Vocab) -> Event:
+    """What can be told from the vocabulary alone."""
+    match command:
+        case Tokenize(id, text, add_special, parse_special, want_pieces):
+            tokens = vocab.tokenize(text, parse_special=parse_special)
+            if add_special:
+                before, after = vocab.ends
+                tokens = [*([] if tokens[: len(before)] == before else before), *tokens, *after]
+            pieces = tuple(map(vocab.piece, tokens)) if want_pieces else ()
+            return Tokenized(id, tuple(tokens), pieces)
+        case Detokenize(id, tokens):
+            if not all(0 <= token < vocab.n_tokens for token in tokens):
+                message = f"there are tokens that are not in the vocabulary of {vocab.n_tokens} tokens"
+                return Refused(id, "bad-request", message, field="tokens")
+            return Detokenized(id, vocab.detokenize(tokens).decode(errors="replace"))
+        case _:
+            raise AssertionError(f"{type(command).__name__} after loading")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import llama_cpp.llama_cpp as c
 
@@ -17,19 +18,34 @@ class Vocab:
         self.eos: int = c.llama_vocab_eos(pointer)
         self.newline: int = c.llama_vocab_nl(pointer)
         self.adds_bos: bool = c.llama_vocab_get_add_bos(pointer)
+        self._ends: tuple[list[int], list[int]] | None = None
         self._pieces: dict[int, bytes] = {}
         self._eog: dict[int, bool] = {}
         self._buffer = ctypes.create_string_buffer(256)
 
-    def tokenize(self, text: str) -> list[int]:
-        """The tokens of a text, special tokens read as such, none added."""
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """The tokens of a text.
+
+        Args:
+            add_special: with the tokens that the vocabulary puts around a text (`ends`).
+            parse_special: special tokens in the text are read as such.
+        """
         data = text.encode(errors="replace")  # lone surrogates have no UTF-8
         n_max = len(data) + 16  # no token is shorter than a byte, but some tokenizers put a space in front
         tokens = (ctypes.c_int32 * n_max)()
-        n: int = c.llama_tokenize(self.pointer, data, len(data), tokens, n_max, False, True)
+        n: int = c.llama_tokenize(self.pointer, data, len(data), tokens, n_max, add_special, parse_special)
         if n < 0:
             raise AssertionError(f"{-n} tokens of {len(data)} bytes")
         return tokens[:n]
+
+    @property
+    def ends(self) -> tuple[list[int], list[int]]:
+        """The tokens that the vocabulary puts before and after a text."""
+        if self._ends is None:
+            bare, whole = self.tokenize("a"), self.tokenize("a", add_special=True)
+            n_before = next((n for n in range(len(whole)) if whole[n : n + len(bare)] == bare), 0)
+            self._ends = whole[:n_before], whole[n_before + len(bare) :]
+        return self._ends
 
     def tokenize_prompt(self, text: str) -> list[int]:
         """Like `tokenize`, with the BOS token in front if the vocabulary wants it and the text does not bring it."""
@@ -46,6 +62,10 @@ class Vocab:
         if found is None:
             found = self._pieces[token] = self._render(token)
         return found
+
+    def detokenize(self, tokens: Sequence[int]) -> bytes:
+        """The text of the tokens; control tokens are nothing, and no space is put in front."""
+        return b"".join(map(self.piece, tokens))
 
     def text(self, token: int) -> str:
         """A token as templates write it (`<s>`), empty for -1."""

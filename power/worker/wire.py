@@ -16,8 +16,12 @@ The conversation::
       <--------------------------- Done(id)
       Cancel(id) ---------------------------->   any time; a late id finds nobody
       <--------------------------- Done(id, "cancel") if it was still there
-      Tokenize(id) -------------------------->
-      <------------------------ Tokenized(id)
+      Embed(id) ----------------------------->
+      <----------------------- Accepted(id)
+      <--- Embedded(id)* (vectors of the next few inputs)
+      <---------------- Done(id) | Refused(id)
+      Tokenize(id), Detokenize(id) ---------->
+      <-------- Tokenized(id), Detokenized(id)
 
 Events carry sequence ids, never slots; ids are never used twice, so an event of
 a cancelled sequence cannot be taken for another's.  End-of-file is the end of
@@ -56,6 +60,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     flash_attention: bool | None  # None: llama.cpp decides
     kv_type: str  # "f16", "q8_0", …: the KV cache's cells
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
+    embeds: bool = False  # for embeddings or scores alone: there will be no Start
+    pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
@@ -72,6 +78,18 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     want_tokens: bool = False  # report the prompt's token ids in Accepted
 
 
+class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """Make a vector of each input; with a query, a score of each input as an answer to it."""
+
+    id: int
+    inputs: tuple[str | tuple[int, ...], ...]  # token ids are taken as they are, nothing added
+    query: str | None = None
+    truncate: bool = True  # an input that is too long is cut; otherwise it is an error
+    n_ctx: int = 0  # tokens an input may have; 0: as many as were loaded
+    n_dims: int = 0  # of each vector, the first so many; 0: all
+    normalize: bool = True  # to length one
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     id: int
 
@@ -79,10 +97,17 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
     id: int
     text: str
-    add_special: bool = True
+    add_special: bool = True  # what the vocabulary puts around a text
+    parse_special: bool = True  # "<s>" in the text is the token, not three characters
+    want_pieces: bool = False
 
 
-Command = Load | Start | Cancel | Tokenize
+class Detokenize(msgspec.Struct, frozen=True, tag="detokenize"):
+    id: int
+    tokens: tuple[int, ...]
+
+
+Command = Load | Start | Embed | Cancel | Tokenize | Detokenize
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
@@ -92,7 +117,7 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """The model is in memory."""
 
-    n_ctx: int  # tokens one sequence may use
+    n_ctx: int  # tokens one sequence, or one input to embed, may use
     n_ctx_pool: int  # cells of the KV cache, shared by all sequences
     n_ctx_train: int
     n_vocab: int
@@ -152,12 +177,27 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     decode_ns: int
 
 
+class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
+    """Vectors of the next inputs, in the inputs' order."""
+
+    id: int
+    n_tokens: tuple[int, ...]  # of each input, what was added around it included
+    n_dims: int
+    vectors: bytes  # float32, little-endian, shape (len(n_tokens), n_dims)
+
+
 class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
     id: int
     tokens: tuple[int, ...]
+    pieces: tuple[bytes, ...] = ()  # what each token stands for, if that was asked for
 
 
-Event = Loading | Ready | LoadError | Accepted | Refused | Step | Done | Tokenized
+class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
+    id: int
+    text: str
+
+
+Event = Loading | Ready | LoadError | Accepted | Refused | Step | Done | Embedded | Tokenized | Detokenized
 
 Message = TypeVar("Message")
 

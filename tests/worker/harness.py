@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from power.options import Sampling
 from power.worker.wire import (
     Accepted,
     Cancel,
     Command,
     Done,
+    Embed,
+    Embedded,
     Event,
     Load,
     LoadError,
@@ -94,6 +99,17 @@ class Worker:
         self.send(Start(id=self._next_id, prompt=prompt, **settings | changes))
         return self._next_id
 
+    def embed(self, *inputs: str | tuple[int, ...], **changes: Any) -> int:
+        """Send an Embed; returns its id."""
+        self._next_id += 1
+        self.send(Embed(id=self._next_id, inputs=inputs, **changes))
+        return self._next_id
+
+    def vectors(self, *inputs: str | tuple[int, ...], **changes: Any) -> NDArray[np.float32]:
+        """Embed, and the vectors as an array, one row for each input."""
+        id = self.embed(*inputs, **changes)
+        return self.collect(id)[id].vectors
+
     def cancel(self, id: int) -> None:
         self.send(Cancel(id))
 
@@ -107,6 +123,8 @@ class Worker:
                     answers[piece.id].pieces.append(piece)
             elif isinstance(event, Accepted):
                 answers[event.id].accepted = event
+            elif isinstance(event, Embedded):
+                answers[event.id].embedded.append(event)
             elif isinstance(event, Done):
                 answers[event.id].done = event
             elif isinstance(event, Refused):
@@ -125,12 +143,24 @@ class Answer:
     def __init__(self) -> None:
         self.accepted: Accepted | None = None
         self.pieces: list[Piece] = []
+        self.embedded: list[Embedded] = []
         self.done: Done | None = None
         self.refused: Refused | None = None
 
     @property
     def ended(self) -> bool:
         return self.done is not None or self.refused is not None
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        assert self.refused is None, self.refused
+        parts = [np.frombuffer(event.vectors, "<f4").reshape(-1, event.n_dims) for event in self.embedded]
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    @property
+    def counts(self) -> list[int]:
+        """Of the tokens of each input."""
+        return [n for event in self.embedded for n in event.n_tokens]
 
     @property
     def text(self) -> str:
