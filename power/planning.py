@@ -16,8 +16,9 @@ import trio
 
 from power.claim import ANYBODY, Claim
 from power.errors import BadRequest
-from power.grammar import JSON_GRAMMAR, schema_to_gbnf
+from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
 from power.grammar.compose import after_thinking
+from power.grammar.expressions import Expr
 from power.messages import Message, Tool
 from power.options import Options, read_options
 from power.prompt import prompt_messages, render_chat
@@ -59,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tags: Tags | None  # around the thinking that is to be told from the answer
     opens_thinking: bool  # the prompt ends inside them
     grammar: str  # GBNF; empty: none
+    rules: dict[str, Expr]  # the same, read
 
 
 async def plan(stored: StoredModel, request: Generation) -> Plan:
@@ -73,8 +75,9 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
     if grammar and tags:
         grammar = after_thinking(grammar, *tags, begun=opens_thinking)
     return Plan(
-        stored=stored, options=options, prompt=prompt, tags=tags, opens_thinking=opens_thinking, grammar=grammar
-    )
+        stored=stored, options=options, prompt=prompt, tags=tags, opens_thinking=opens_thinking, grammar=grammar,
+        rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
+    )  # fmt: skip
 
 
 def _check_capabilities(stored: StoredModel, request: Generation) -> None:
@@ -126,6 +129,11 @@ def _compile(schema: bytes) -> str:
     return schema_to_gbnf(msgspec.json.decode(schema))
 
 
+@lru_cache(maxsize=64)
+def _rules(grammar: str) -> dict[str, Expr]:
+    return parse_gbnf(grammar).rules
+
+
 def _render(stored: StoredModel, request: Generation, think: bool | str | None) -> str:
     if request.raw:
         return request.prompt
@@ -158,6 +166,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         n_ctx=options.load.num_ctx or 0,
         stop=options.stop,
         grammar=plan.grammar,
+        rules=plan.rules,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
     )

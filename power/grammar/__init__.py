@@ -8,7 +8,7 @@ JSON values with intersection, union and complement), `values` with `objects`,
 Everything about characters is a regular `languages` value.
 """
 
-from power.grammar.acceptor import Acceptor, Mismatch, mismatch
+from power.grammar.acceptor import Acceptor, Machine, Mismatch, State, mismatch
 from power.grammar.calls import Dialect, ToolCallReader, dialect_of, new_call_id
 from power.grammar.checking import check_gbnf
 from power.grammar.compile import Compiled, compile_schema, schema_to_gbnf
@@ -24,9 +24,11 @@ __all__ = [
     "Dialect",
     "Grammar",
     "GrammarError",
+    "Machine",
     "Mismatch",
     "PatternError",
     "SchemaError",
+    "State",
     "ToolCallReader",
     "check_gbnf",
     "choice_to_gbnf",

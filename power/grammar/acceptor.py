@@ -1,26 +1,27 @@
-"""Does a text follow a grammar, and if not, where does it stop?
+"""Does a text follow a grammar, where does it stop, and what must come next?
 
-The grammar becomes a network of nodes that read a character, fork, or call a
-rule; a place is a node and a stack of nodes to return to.  All places are
-followed at once, and equal stacks are one object, so that places can be told
-apart by identity (Thompson, 1968, with a stack).
+A place is a node of the grammar's network and a stack of nodes to return to.
+All places are followed at once; equal stacks are one object, and so are equal
+sets of places: a `State`.  What follows a state is worked out once, so that a
+grammar becomes a deterministic automaton as far as texts have walked it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from power.grammar import charset
-from power.grammar.charset import Ranges
-from power.grammar.expressions import Alt, Chars, Expr, Ref, Repeat, Seq, Text
+from power.grammar.errors import TooLarge
+from power.grammar.expressions import Expr
+from power.grammar.network import MAX_NODES, RETURN, Network
 from power.grammar.parsing import Grammar
 from power.grammar.printing import print_chars
 
 MAX_PLACES = 20_000  # at the same time; only a very ambiguous grammar gets there
-MAX_NODES = 2_000_000
-_RETURN = 0  # the node at the end of every rule
+MAX_REMEMBERED = 2000  # characters by which a state knows what follows; the others are worked out again
+MAX_FORCED = 200  # characters looked ahead
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -48,121 +49,172 @@ class Stack:
         return above
 
 
-class Network:
-    """The nodes of a grammar's rules. A checked grammar is assumed: no left recursion, no undefined names."""
-
-    def __init__(self, grammar: Grammar) -> None:
-        self.chars: list[Ranges | None] = [None]  # what a reading node reads
-        self.targets: list[tuple[int, ...]] = [()]  # where it goes then; where a fork goes at once
-        self.calls: list[str | None] = [None]  # the rule that a calling node calls, before its target
-        self.starts = {name: self._compile(body, _RETURN) for name, body in grammar.rules.items()}
-
-    def _node(self, chars: Ranges | None, targets: tuple[int, ...], call: str | None = None) -> int:
-        self.chars.append(chars)
-        self.targets.append(targets)
-        self.calls.append(call)
-        if len(self.chars) > MAX_NODES:
-            raise MemoryError("the grammar has too many elements")
-        return len(self.chars) - 1
-
-    def _compile(self, expr: Expr, after: int) -> int:
-        """The node at which `expr` starts, if `after` comes after it."""
-        match expr:
-            case Text():
-                for char in reversed(expr.text):
-                    after = self._node(((ord(char), ord(char)),), (after,))
-                return after
-            case Chars():
-                return self._node(expr.ranges, (after,))
-            case Ref():
-                return self._node(None, (after,), expr.name)
-            case Seq():
-                for item in reversed(expr.items):
-                    after = self._compile(item, after)
-                return after
-            case Alt():
-                return self._node(None, tuple(self._compile(option, after) for option in expr.options))
-            case Repeat():
-                return self._compile_repeat(expr, after)
-        raise AssertionError(expr)
-
-    def _compile_repeat(self, expr: Repeat, after: int) -> int:
-        end = after
-        if expr.high is None:
-            loop = self._node(None, ())
-            self.targets[loop] = (self._compile(expr.item, loop), end)
-            after = loop
-        else:
-            for _ in range(expr.high - expr.low):
-                after = self._node(None, (self._compile(expr.item, after), end))
-        for _ in range(expr.low):
-            after = self._compile(expr.item, after)
-        return after
+Place = tuple[int, Stack]
 
 
-class Acceptor:
-    """Follows a text character by character; `feed` says whether the text so far is a beginning of the grammar's."""
+class State:
+    """Where a text may be in a grammar; of one machine, equal ones are the same object.
 
-    def __init__(self, grammar: Grammar) -> None:
-        self._network = Network(grammar)
-        bottom = Stack(_RETURN, None)
-        self._bottom = bottom
-        self._places = self._closure([(self._network.starts["root"], bottom)])
+    Attributes:
+        places: those that read a character, and the end if it may be here.
+        reads: what they read.
+        may_end: whether the text so far is a whole text of the grammar.
+    """
+
+    __slots__ = ("_following", "_forced", "_machine", "may_end", "places", "reads")
+
+    def __init__(self, machine: Machine, places: tuple[Place, ...]) -> None:
+        self._machine = machine
+        chars = machine.network.chars
+        self.places = places
+        self.reads = tuple(sorted({ranges for node, _ in places if (ranges := chars[node]) is not None}))
+        self.may_end = any(node == RETURN for node, _ in places)
+        self._following: dict[int, State | None] = {}
+        self._forced: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Acceptor in {len(self._places)} places>"
-
-    def feed(self, char: str) -> bool:
-        """Take one character; False if no text of the grammar goes on like this, and then nothing has changed."""
-        point, network = ord(char), self._network
-        moved = [
-            (network.targets[node][0], stack)
-            for node, stack in self._places
-            if (ranges := network.chars[node]) is not None and charset.contains(ranges, point)
-        ]
-        if not moved:
-            return False
-        self._places = self._closure(moved)
-        return True
+        return f"<State of {len(self.places)} places>"
 
     @property
-    def may_end(self) -> bool:
-        """Whether the text so far is a whole text of the grammar."""
-        return any(node == _RETURN for node, _ in self._places)
+    def must_end(self) -> bool:
+        """Whether no character can come any more."""
+        return not self.reads
 
-    def expected(self) -> tuple[str, ...]:
-        """The character classes that may come next, as GBNF writes them."""
-        chars = {ranges for node, _ in self._places if (ranges := self._network.chars[node]) is not None}
-        return tuple(print_chars(ranges) for ranges in sorted(chars))
+    def after(self, char: str) -> State | None:
+        """The state after one more character; None if no text of the grammar goes on like this.
 
-    def _closure(self, todo: list[tuple[int, Stack]]) -> list[tuple[int, Stack]]:
+        Raises:
+            TooLarge: the grammar is too ambiguous to follow, or has had too many states.
+        """
+        point = ord(char)
+        try:
+            return self._following[point]
+        except KeyError:
+            if len(self._following) >= MAX_REMEMBERED:
+                self._following.clear()
+            following = self._following[point] = self._machine.move(self, point)
+            return following
+
+    @property
+    def forced(self) -> str:
+        """The characters that must come next, up to the first choice, which the end is, too. Raises like `after`."""
+        if self._forced is None:
+            text, state = "", self
+            while len(text) < MAX_FORCED and (char := state._only) is not None:
+                following = state.after(char)
+                if following is None:
+                    raise AssertionError("a state does not read what it says it reads")
+                text, state = text + char, following
+            self._forced = text
+        return self._forced
+
+    @property
+    def _only(self) -> str | None:
+        """The one character that can come; None if there are more, or the end, or none."""
+        if self.may_end or len(self.reads) != 1 or len(self.reads[0]) != 1:
+            return None
+        ((low, high),) = self.reads[0]
+        return chr(low) if low == high else None
+
+
+class Machine:
+    """A grammar's states, made as they are asked for."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, Expr],
+        *,
+        max_nodes: int = MAX_NODES,
+        max_places: int = MAX_PLACES,
+        max_states: int | None = None,
+    ) -> None:
+        """Raises TooLarge like `State.after`. `max_states` None: no limit."""
+        self.network = Network(rules, max_nodes)
+        self._max_places = max_places
+        self._max_states = max_states
+        self._states: dict[frozenset[Place], State] = {}
+        self.start = self._state([(self.network.start("root"), Stack(RETURN, None))])
+
+    def __repr__(self) -> str:
+        return f"<Machine of {len(self._states)} states>"
+
+    @property
+    def n_states(self) -> int:
+        return len(self._states)
+
+    def move(self, state: State, point: int) -> State | None:
+        """What `State.after` remembers."""
+        network = self.network
+        moved = [
+            (network.targets[node][0], stack)
+            for node, stack in state.places
+            if (ranges := network.chars[node]) is not None and charset.contains(ranges, point)
+        ]
+        return self._state(moved) if moved else None
+
+    def _state(self, todo: list[Place]) -> State:
+        places = self._closure(todo)
+        key = frozenset(places)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = State(self, tuple(places))
+            if self._max_states is not None and len(self._states) > self._max_states:
+                raise TooLarge("the text has been in too many states of the grammar")
+        return state
+
+    def _closure(self, todo: list[Place]) -> list[Place]:
         """The places that read a character, and the end if it may be here."""
-        network, seen, out = self._network, set(todo), []
+        network, seen, out = self.network, set(todo), []
         while todo:
             place = node, stack = todo.pop()
             if network.chars[node] is not None:
                 out.append(place)
-            elif node == _RETURN:
+            elif node == RETURN:
                 if stack.below is None:
                     out.append(place)
                 else:
                     _add(todo, seen, [(stack.node, stack.below)])
             elif (name := network.calls[node]) is not None:
                 after = network.targets[node][0]
-                inner = stack if after == _RETURN else stack.push(after)
-                _add(todo, seen, [(network.starts[name], inner)])
+                inner = stack if after == RETURN else stack.push(after)
+                _add(todo, seen, [(network.start(name), inner)])
             else:
                 _add(todo, seen, ((target, stack) for target in network.targets[node]))
-            if len(seen) > MAX_PLACES:
-                raise MemoryError("the grammar is too ambiguous to follow")
+            if len(seen) > self._max_places:
+                raise TooLarge("the grammar is too ambiguous to follow")
         return out
 
 
-def _add(todo: list[tuple[int, Stack]], seen: set[tuple[int, Stack]], places: Iterable[tuple[int, Stack]]) -> None:
+def _add(todo: list[Place], seen: set[Place], places: Iterable[Place]) -> None:
     for place in places:
         if place not in seen:
             seen.add(place)
             todo.append(place)
+
+
+class Acceptor:
+    """Follows a text character by character; `feed` says whether the text so far is a beginning of the grammar's."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._state = Machine(grammar.rules).start
+
+    def __repr__(self) -> str:
+        return f"<Acceptor in {self._state!r}>"
+
+    def feed(self, char: str) -> bool:
+        """Take one character; False if no text of the grammar goes on like this, and then nothing has changed."""
+        following = self._state.after(char)
+        self._state = following or self._state
+        return following is not None
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the text so far is a whole text of the grammar."""
+        return self._state.may_end
+
+    def expected(self) -> tuple[str, ...]:
+        """The character classes that may come next, as GBNF writes them."""
+        return tuple(print_chars(ranges) for ranges in self._state.reads)
 
 
 def mismatch(grammar: Grammar, text: str) -> Mismatch | None:

@@ -1,6 +1,7 @@
 """Grammar expressions: what GBNF can say, as values.
 
 Constructors simplify; `NOTHING` matches no text and `EMPTY` the empty one.
+They cross the wire to the worker as they are.
 """
 
 from __future__ import annotations
@@ -10,31 +11,31 @@ import msgspec
 from power.grammar.charset import Ranges
 
 
-class Text(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Text(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """These characters, at least one."""
 
     text: str
 
 
-class Chars(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Chars(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """One character out of `ranges`."""
 
     ranges: Ranges
 
 
-class Seq(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Seq(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """One item after the other."""
 
     items: tuple[Expr, ...]
 
 
-class Alt(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Alt(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """Any of the options."""
 
     options: tuple[Expr, ...]
 
 
-class Repeat(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Repeat(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """`item` from `low` to `high` times; `high` None means no end."""
 
     item: Expr
@@ -42,7 +43,7 @@ class Repeat(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     high: int | None
 
 
-class Ref(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Ref(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, array_like=True):
     """What the rule of this name says."""
 
     name: str

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power.worker.candidates import Candidates
+from power.worker.grammar import Grammar, Grammars
 from power.worker.llama import Llama
 from power.worker.prefix import Copy, Cut, Drop, Operation, Park, Restore, Rows
 from power.worker.sampler import BadSampling, Sampler
@@ -28,6 +29,7 @@ class Admission:
         self._llama = llama
         self._n_slots = n_slots
         self._candidates = Candidates(llama.vocab.n_tokens)
+        self._grammars = Grammars(llama.vocab, self._candidates)
         self._parked: dict[int, NDArray[np.uint8]] = {}  # states by their keys in `rows`
         self.rows = Rows(llama.n_rows, llama.n_cells, can_cut=llama.can_cut)
 
@@ -67,10 +69,21 @@ class Admission:
         return prompt
 
     def _make_sampler(self, start: Start) -> Sampler:
+        grammar = self._open_grammar(start)
         try:
-            return Sampler(start.sampling, start.grammar, self._llama.vocab, self._candidates)
+            return Sampler(start.sampling, grammar, self._llama.vocab, self._candidates)
         except BadSampling as error:
+            if grammar is not None:
+                grammar.close()
             raise Rejected(Refused(start.id, "bad-request", str(error), field=error.field)) from None
+
+    def _open_grammar(self, start: Start) -> Grammar | None:
+        if not start.grammar:
+            return None
+        try:
+            return self._grammars.open(start.grammar, start.rules)
+        except ValueError as error:
+            raise Rejected(Refused(start.id, "bad-request", str(error), field="format")) from None
 
     def _seat(self, sequence: Sequence) -> None:
         seat = self.rows.seat(sequence.tokens)

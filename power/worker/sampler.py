@@ -7,8 +7,8 @@ Biases and penalties change the logits in place, since they concern a few
 tokens only; the others are llama.cpp's C samplers.
 
 A grammar is applied by rejection: sample without it, test that one token, and
-only if it is not allowed mask the others and sample again.  Masking first costs
-up to 17 ms a token.
+only if it is not allowed sample again among those that are (`power.worker.grammar`).
+Masking first costs up to 17 ms a token.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from power.worker.vocab import Vocab
 UINT32 = 2**32
 MIN_KEEP = 1  # candidates that no truncation goes below; llama.cpp's default
 MIROSTAT_M = 100  # llama.cpp's and the paper's number of tokens to estimate the slope from
-WIDER = 16  # times k candidates are tried before the whole vocabulary is masked
 
 
 class BadSampling(Exception):
@@ -48,15 +47,15 @@ class NothingToSample(Exception):
 class Sampler:
     """One sequence's way of choosing; owns C objects until `close`."""
 
-    def __init__(self, sampling: Sampling, grammar: str, vocab: Vocab, candidates: Candidates) -> None:
-        """Raises BadSampling for a bias on a token that is none, or a grammar that cannot be parsed."""
+    def __init__(self, sampling: Sampling, grammar: Grammar | None, vocab: Vocab, candidates: Candidates) -> None:
+        """The grammar is closed with the sampler. Raises BadSampling for a bias on a token that is none."""
         self._sampling = sampling
         self._candidates = candidates
         self._bias = _read_biases(sampling, vocab)
         self._penalties = Penalties(sampling, vocab) if Penalties.wanted(sampling) else None
         self._greedy = sampling.temperature <= 0
         self._k = 0 if sampling.mirostat else sampling.top_k
-        self._grammar = _parse(grammar, vocab) if grammar else None
+        self._grammar = grammar
         self._chain = None if self._greedy else _build_chain(sampling, vocab.n_tokens)
 
     def see(self, prompt: Sequence[int]) -> None:
@@ -77,7 +76,7 @@ class Sampler:
             self._penalties.apply(logits)
         token = self._choose(logits)
         if self._grammar is not None and not self._grammar.allows(token):
-            token = self._choose_allowed(logits)
+            token = self._choose_allowed(logits, self._grammar)
         return token
 
     def accept(self, token: int) -> None:
@@ -86,6 +85,19 @@ class Sampler:
             self._penalties.see((token,))
         if self._grammar is not None:
             self._grammar.accept(token)
+
+    def forced(self) -> tuple[int, ...]:
+        """Tokens that the grammar leaves no choice about; each is to be accepted like a sampled one."""
+        return self._grammar.forced() if self._grammar is not None else ()
+
+    def allows(self, token: int) -> bool:
+        """Whether the grammar does."""
+        return self._grammar is None or self._grammar.allows(token)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the grammar lets nothing come any more but the end."""
+        return self._grammar is not None and self._grammar.is_complete
 
     def close(self) -> None:
         if self._chain is not None:
@@ -109,26 +121,14 @@ class Sampler:
         except LookupError:
             raise NothingToSample("no token is left to sample") from None
 
-    def _choose_allowed(self, logits: NDArray[np.float32]) -> int:
-        """Sample among what the grammar allows: of the likeliest if enough of them are allowed, else of all."""
-        k = 1 if self._greedy else self._k
-        near = likeliest(logits, WIDER * k)
-        allowed = self._allowed(logits, near)
-        if near is not None and len(allowed) < k:
-            allowed = self._allowed(logits, None)
+    def _choose_allowed(self, logits: NDArray[np.float32], grammar: Grammar) -> int:
+        allowed = grammar.allowed(logits, 1 if self._greedy else self._k)
         if not len(allowed):
             raise NothingToSample("the grammar leaves no token")
         if self._greedy:
             return int(allowed[logits[allowed].argmax()])
         self._candidates.set(allowed, logits)
         return self._draw()
-
-    def _allowed(self, logits: NDArray[np.float32], ids: NDArray[np.int32] | None) -> NDArray[np.int32]:
-        if self._grammar is None:
-            raise AssertionError("no grammar to ask")
-        self._candidates.set(ids, logits)
-        self._candidates.apply(self._grammar.pointer)
-        return self._candidates.allowed
 
 
 class Penalties:
@@ -173,13 +173,6 @@ class Penalties:
         self._counts[token] -= 1
         if not self._counts[token]:
             del self._counts[token]
-
-
-def _parse(text: str, vocab: Vocab) -> Grammar:
-    try:
-        return Grammar(text, vocab)
-    except ValueError as error:
-        raise BadSampling("format", str(error)) from None
 
 
 def _read_biases(sampling: Sampling, vocab: Vocab) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from power.events import Logprob
 from power.stream.stop import StopMatcher
 from power.stream.utf8 import Utf8Decoder
 from power.worker.logprobs import Distribution
@@ -89,7 +88,11 @@ class Sequence:
         if self._vocab.is_eog(token):
             return self._end("stop")
         logprobs = (distribution.describe(token, self._vocab),) if distribution else ()
-        return self._take((token,), logprobs)
+        n_before = len(self.tokens)
+        text = self._add(token)
+        if distribution is None:  # every token is to be described, and forced ones have no logits
+            text += self._add_forced()
+        return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
 
     def append_known(self, tokens: Tokens[int]) -> Piece:
         """Go on with tokens that are certain, whatever the logits would say.
@@ -97,7 +100,12 @@ class Sequence:
         They belong to the answer like sampled ones, and are decoded together in
         one of the next steps.  `ended` may be set: then the rest of them is dropped.
         """
-        return self._take(tokens, ())
+        text, n_before = "", len(self.tokens)
+        for token in tokens:
+            if self.ended is not None:
+                break
+            text += self._add(token)
+        return Piece(self.id, text, tuple(self.tokens[n_before:]))
 
     def done(self) -> Done:
         """What the server is told at the end."""
@@ -115,14 +123,6 @@ class Sequence:
         """Give back what C holds for it."""
         self._sampler.close()
 
-    def _take(self, tokens: Tokens[int], logprobs: tuple[Logprob, ...]) -> Piece:
-        text, n_before = "", len(self.tokens)
-        for token in tokens:
-            if self.ended is not None:
-                break
-            text += self._add(token)
-        return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
-
     def _add(self, token: int) -> str:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
@@ -130,11 +130,22 @@ class Sequence:
         text = self._stop.feed(self._utf8.feed(self._vocab.piece(token)))
         if self._stop.matched is not None:
             self.ended = "stop"
-        elif self._n_generated >= self._n_predict:
+            return text
+        self._sampler.accept(token)
+        is_complete = self._sampler.is_complete
+        if is_complete or self._n_generated >= self._n_predict:
             text += self._flush()
-            self.ended = "stop" if self._stop.matched is not None else "length"
-        else:
-            self._sampler.accept(token)
+            self.ended = "stop" if is_complete or self._stop.matched is not None else "length"
+        return text
+
+    def _add_forced(self) -> str:
+        """What the grammar leaves no choice about."""
+        text = ""
+        while self.ended is None and (tokens := self._sampler.forced()):
+            for token in tokens:
+                if self.ended is not None or not self._sampler.allows(token):
+                    return text
+                text += self._add(token)
         return text
 
     def _end(self, reason: Reason) -> Piece | None:

@@ -37,6 +37,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from power.events import Logprob
+from power.grammar.expressions import Expr
 from power.options import Sampling
 
 HEADER = struct.Struct("<I")
@@ -74,6 +75,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     n_ctx: int  # tokens, prompt and answer together; 0: as many as were loaded
     stop: tuple[str, ...] = ()
     grammar: str = ""  # GBNF; empty: none
+    rules: dict[str, Expr] = {}  # the same, read; without them nothing can be known ahead
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import math
+from typing import Any
 
 import pytest
 
+from power.grammar import parse_gbnf
 from power.options import Sampling
 from power.worker.wire import Tokenize, Tokenized
 from tests.worker.harness import GREEDY, Answer, Worker
@@ -146,6 +148,40 @@ def test_a_grammar_holds_whatever_the_sampling(worker: Worker, sampling: Samplin
 
     assert len(text) == 30
     assert set(text) <= set("abcdef")
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(temperature=0, repeat_penalty=1.5)])
+def test_what_is_forced_is_taken_at_once_and_changes_nothing(worker: Worker, sampling: Sampling) -> None:
+    """Digits are a token each, so that there is one spelling only."""
+    grammar = 'root ::= "0123456789"{3} [p-s]{8} "9876" [0-9]{0,20}'
+    settings: dict[str, Any] = {"sampling": sampling, "n_predict": 60, "grammar": grammar}
+    slow = worker.answer(PROMPT, **settings)
+    fast = worker.answer(PROMPT, **settings, rules=parse_gbnf(grammar).rules)
+
+    assert len(fast.text) > 42
+    assert (fast.text, fast.tokens) == (slow.text, slow.tokens)
+    assert max(len(piece.tokens) for piece in fast.pieces) == 30
+    assert max(len(piece.tokens) for piece in slow.pieces) == 1
+
+
+def test_forced_tokens_count_and_stop_like_others(worker: Worker) -> None:
+    grammar = 'root ::= "0123456789"{3}'
+    rules = parse_gbnf(grammar).rules
+    short = worker.answer(PROMPT, n_predict=7, grammar=grammar, rules=rules)
+    stopped = worker.answer(PROMPT, n_predict=70, grammar=grammar, rules=rules, stop=("567",))
+
+    assert short.done is not None
+    assert (short.text, short.done.reason, short.done.n_generated) == ("0123456", "length", 7)
+    assert stopped.done is not None
+    assert (stopped.text, stopped.done.reason) == ("01234", "stop")
+
+
+def test_where_every_token_is_to_be_described_nothing_is_taken_unseen(worker: Worker) -> None:
+    grammar = 'root ::= "0123456789"'
+    answer = worker.answer(PROMPT, n_predict=70, grammar=grammar, rules=parse_gbnf(grammar).rules, n_probs=2)
+
+    assert answer.text == "0123456789"
+    assert [len(piece.logprobs) for piece in answer.pieces] == [1] * 10
 
 
 @pytest.mark.parametrize("grammar", ["root ::= (", "no root here", 'other ::= "x"', " "])

@@ -33,7 +33,7 @@ def random_logits(seed: int, spread: float = 3) -> Logits:
 
 
 def sample(sampling: Sampling, rows: list[Logits]) -> list[int]:
-    sampler = Sampler(sampling, "", VOCAB, CANDIDATES)
+    sampler = Sampler(sampling, None, VOCAB, CANDIDATES)
     tokens = []
     for row in rows:
         tokens.append(sampler.sample(row.copy()))

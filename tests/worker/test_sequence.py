@@ -24,7 +24,7 @@ GREEDY = Sampling(temperature=0)
 
 def sequence(*, n_predict: int = 20, stop: tuple[str, ...] = (), n_ctx: int = 100) -> Sequence:
     start = Start(id=1, prompt=(), sampling=GREEDY, n_predict=n_predict, n_ctx=0, stop=stop)
-    sequence = Sequence(start, list(b"abc"), n_ctx, Sampler(GREEDY, "", VOCAB, CANDIDATES), VOCAB)
+    sequence = Sequence(start, list(b"abc"), n_ctx, Sampler(GREEDY, None, VOCAB, CANDIDATES), VOCAB)
     sequence.take_seat(0, 0)
     return sequence
 
