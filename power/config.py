@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int = 4096  # tokens a sequence may use where neither request nor model says
     kv_cache_type: str = "f16"
     origins: tuple[str, ...] = ()  # web origins allowed beside local ones; "*" inside one stands for anything
+    go_template: bool | None = None  # None: whichever of a model's two templates can do more
     debug: bool = False
     # Bytes. Room for one picture of 100 MB in base64, the largest that Ollama's CLI sends.
     max_body_bytes: int = 128 * 2**20

@@ -24,7 +24,6 @@ from power.planning import plan as make_plan
 from power.sched import Mailbox, Models
 from power.sched.model import Model
 from power.store import Store, StoredModel
-from power.stream.thinking import ThinkingSplitter
 from power.worker import wire
 
 __all__ = ["Generation", "Power", "Reply", "load_model", "open_generation", "render_only", "unload_model"]
@@ -113,8 +112,9 @@ class _Stages:
     """Text from the worker, divided into thinking, content and tool calls."""
 
     def __init__(self, plan: Plan, request: Generation) -> None:
-        dialect = dialect_of(plan.stored.facts.chat_template or "") if request.tools else None
-        self._thinking = ThinkingSplitter(*plan.tags, starts_inside=plan.opens_thinking) if plan.tags else None
+        dialect = dialect_of(plan.template.text) if request.tools and plan.template else None
+        self._thinking = plan.thinking.splitter() if plan.thinking else None
+        self._hides_thinking = plan.think is False  # some models think whatever they are told
         self._calls = ToolCallReader(dialect) if dialect else None
 
     def feed(self, piece: wire.Piece) -> Text:
@@ -130,7 +130,7 @@ class _Stages:
     def _text(self, thinking: str, content: list[Any], piece: wire.Piece) -> Text:
         return Text(
             content="".join(part for part in content if isinstance(part, str)),
-            thinking=thinking,
+            thinking="" if self._hides_thinking else thinking,
             tool_calls=tuple(part for part in content if not isinstance(part, str)),
             tokens=piece.tokens,
             logprobs=piece.logprobs,

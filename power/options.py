@@ -63,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     num_predict: int = NO_LIMIT  # tokens; negative: until the model stops or the context is full
     num_keep: int = 4
+    think_budget: int = NO_LIMIT  # tokens of thinking, after which it is ended for the model; negative: no limit
     stop: tuple[str, ...] = ()
 
 
@@ -83,7 +84,7 @@ def read_options(*layers: Mapping[str, Any]) -> tuple[Options, list[str]]:
     options = Options(
         load=LoadOptions(**{n: v for n, v in known.items() if n in LoadOptions.__struct_fields__}),
         sampling=Sampling(**{n: v for n, v in known.items() if n in Sampling.__struct_fields__}),
-        **{n: v for n, v in known.items() if n in ("num_predict", "num_keep", "stop")},
+        **{n: v for n, v in known.items() if n in ("num_predict", "num_keep", "think_budget", "stop")},
     )
     return options, sorted(merged.keys() - _CHECKS.keys())
 
@@ -172,6 +173,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "num_keep": _integer(-1, INT32),
     "seed": _integer(-INT64, 2 * INT64 + 1),
     "num_predict": _integer(-INT32, INT32),
+    "think_budget": _integer(-1, INT32),
     "top_k": _integer(-1, INT32),
     "top_p": _number(0, 1),
     "min_p": _number(0, 1),

@@ -21,9 +21,20 @@ from power.grammar.compose import after_thinking
 from power.grammar.expressions import Expr
 from power.messages import Message, Tool
 from power.options import Options, read_options
-from power.prompt import prompt_messages, render_chat
+from power.prompt import (
+    Choice,
+    abilities,
+    choose,
+    continues_thinking,
+    find_marks,
+    prompt_messages,
+    render_chat,
+    render_insert,
+)
 from power.store import StoredModel
-from power.stream.thinking import Tags, prompt_opens_thinking, thinking_tags
+from power.stream.blocks import Thinking
+from power.stream.channels import speaks_in_channels
+from power.stream.thinking import prompt_opens_thinking
 from power.worker import wire
 
 log = logging.getLogger(__name__)
@@ -47,6 +58,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     claim: Claim = ANYBODY
     keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
+    template_variables: dict[str, Any] = {}  # for a Jinja template, of the request's own
     n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
     want_tokens: bool = False  # the prompt's token ids are wanted
 
@@ -56,9 +68,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     stored: StoredModel
     options: Options
+    think: bool | str | None  # as the model will be told
+    template: Choice | None  # what made the prompt; None: it is the request's own
     prompt: str
-    tags: Tags | None  # around the thinking that is to be told from the answer
-    opens_thinking: bool  # the prompt ends inside them
+    thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
 
@@ -68,28 +81,33 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
     _check_capabilities(stored, request)
     options = read_request_options(stored, request.options)
     think = _think(stored, request)
-    prompt = _render(stored, request, think)
-    tags = thinking_tags(stored.facts.chat_template or "") if think and not request.raw else None
-    opens_thinking = tags is not None and prompt_opens_thinking(prompt, tags)
+    template = _template(stored, request)
+    # Nobody else has to wait for a template that computes for long.
+    prompt = await trio.to_thread.run_sync(render, stored, request, template, think, options)
+    thinking = _thinking(stored, template, prompt, request)
     grammar = await _grammar(request.format)
-    if grammar and tags:
-        grammar = after_thinking(grammar, *tags, begun=opens_thinking)
+    if grammar and thinking and (think or thinking.begun):
+        grammar = after_thinking(grammar, thinking.open, thinking.close, begun=thinking.begun)
     return Plan(
-        stored=stored, options=options, prompt=prompt, tags=tags, opens_thinking=opens_thinking, grammar=grammar,
+        stored=stored,
+        options=options,
+        think=think,
+        template=template,
+        prompt=prompt,
+        thinking=thinking,
+        grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
-    )  # fmt: skip
+    )
 
 
 def _check_capabilities(stored: StoredModel, request: Generation) -> None:
     _require(stored, "completion", f'"{request.model}" does not support {"chat" if request.messages else "generate"}')
     if request.tools:
         _require(stored, "tools", f"{stored.name.full} does not support tools")
-    if request.suffix:
+    if request.suffix and not (request.template and "insert" in abilities(Choice("go", request.template))):
         _require(stored, "insert", f"{stored.name.full} does not support insert")
     if request.images or any(message.images for message in request.messages or ()):
         _require(stored, "vision", f"{stored.name.full} does not support images")
-    if request.template:
-        raise BadRequest("a template in the request is not supported", field="template")
 
 
 def _require(stored: StoredModel, capability: str, otherwise: str) -> None:
@@ -134,25 +152,44 @@ def _rules(grammar: str) -> dict[str, Expr]:
     return parse_gbnf(grammar).rules
 
 
-def _render(stored: StoredModel, request: Generation, think: bool | str | None) -> str:
+def _template(stored: StoredModel, request: Generation) -> Choice | None:
+    """What makes the prompt; None: nothing has to."""
     if request.raw:
+        return None
+    if request.template:
+        return Choice("go", request.template)
+    return choose(stored, tools=bool(request.tools))
+
+
+def render(
+    stored: StoredModel, request: Generation, template: Choice | None, think: bool | str | None, options: Options
+) -> str:
+    """The prompt; raises BadRequest."""
+    if template is None:
         return request.prompt
     if request.suffix:
-        return _around_gap(stored, request)
+        return render_insert(stored, request.prompt, request.suffix, template if request.template else None)
     messages = request.messages
     if messages is None:
         messages = prompt_messages(request.prompt, system=request.system, images=request.images)
     # A context already holds the model's own messages; they are not said twice.
     model = msgspec.structs.replace(stored, messages=()) if request.context else stored
-    return render_chat(model, messages, request.tools, think)
+    extra = dict(request.template_variables)
+    if options.think_budget >= 0:
+        extra = {"thinking_budget": options.think_budget} | extra  # Seed-OSS tells its model
+    return render_chat(model, messages, request.tools, think, template=template, extra=extra)
 
 
-def _around_gap(stored: StoredModel, request: Generation) -> str:
-    """What comes before and after the gap, as the model was taught to fill it."""
-    if not stored.facts.fim_tokens:  # the capability is its manifest's word alone
-        raise BadRequest(f"{stored.name.full} does not say how to insert", field="suffix")
-    prefix, suffix, middle = stored.facts.fim_tokens
-    return f"{prefix}{request.prompt}{suffix}{request.suffix}{middle}"
+def _thinking(stored: StoredModel, template: Choice | None, prompt: str, request: Generation) -> Thinking | None:
+    if template is None or request.suffix:
+        return None
+    # A template of the request's own seldom shows past thinking; the model thinks as it always does.
+    marks = find_marks(template) or find_marks(choose(stored))
+    if marks is None:
+        return None
+    begun = prompt_opens_thinking(prompt, (marks.open, marks.close)) or continues_thinking(request.messages or ())
+    channels = speaks_in_channels(template.text)
+    return Thinking(open=marks.open, close=marks.close, ending=marks.ending, begun=begun, channels=channels)
 
 
 def start_command(plan: Plan, request: Generation) -> wire.Start:
@@ -169,4 +206,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         rules=plan.rules,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
+        visible=plan.thinking.marks if plan.thinking else (),
+        thinking=plan.thinking,
+        think_budget=options.think_budget,
     )

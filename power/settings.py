@@ -156,6 +156,7 @@ SETTINGS: dict[str, Setting] = {
     "load_timeout": Setting(_limit, "OLLAMA_LOAD_TIMEOUT"),
     "context_length": Setting(_or_default(4096, _integer(0, 2**31 - 1)), "OLLAMA_CONTEXT_LENGTH"),
     "kv_cache_type": Setting(_kv_cache_type, "OLLAMA_KV_CACHE_TYPE"),
+    "go_template": Setting(_boolean, "OLLAMA_GO_TEMPLATE"),
     "origins": Setting(_origins, "OLLAMA_ORIGINS"),
     "debug": Setting(_debug, "OLLAMA_DEBUG"),
     "max_body_bytes": Setting(_integer(1024, 2**40)),

@@ -22,6 +22,7 @@ class Body(msgspec.Struct, kw_only=True):
     keep_alive: Any = None
     options: dict[str, Any] | None = None
     think: Any = None
+    think_budget: int | None = None  # not Ollama's: `options.think_budget` by another way
     logprobs: bool | None = None
     top_logprobs: int | None = None
     truncate: bool | None = None
@@ -110,7 +111,7 @@ def _common(body: Body) -> dict[str, Any]:
         "model": body.model or "",
         "think": read_think(body.think),
         "format": read_format(body.format),
-        "options": body.options or {},
+        "options": (body.options or {}) | ({} if body.think_budget is None else {"think_budget": body.think_budget}),
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
     }
 

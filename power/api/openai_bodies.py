@@ -45,6 +45,8 @@ class StreamOptions(msgspec.Struct):
 
 class Reasoning(msgspec.Struct):
     effort: str | None = None
+    max_tokens: int | None = None  # OpenRouter's
+    enabled: bool | None = None
 
 
 class JSONSchema(msgspec.Struct):
@@ -87,6 +89,10 @@ class ChatBody(Body, kw_only=True):
     tool_choice: Any = None
     reasoning: Reasoning | None = None
     reasoning_effort: str | None = None
+    think_budget: int | None = None  # these three are one: ours, llama-server's, and that of Anthropic's clients
+    reasoning_budget: int | None = None
+    thinking_budget_tokens: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None  # llama-server's and vLLM's
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
@@ -108,11 +114,13 @@ def generation_of_chat(body: ChatBody) -> Generation:
     if not body.messages:
         raise BadRequest("[] is too short - 'messages'", field="messages")
     limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    common = _common(body, limit)
     return Generation(
-        **_common(body, limit),
+        **common | {"options": common["options"] | _budget(body)},
         messages=messages_of(body.messages),
         tools=_tools(body),
         think=_think(body),
+        template_variables=body.chat_template_kwargs or {},
         format=_format(body.response_format),
         n_probs=read_probs(body.logprobs, body.top_logprobs),
     )
@@ -180,6 +188,8 @@ def _tools(body: ChatBody) -> tuple[Tool, ...]:
 
 def _think(body: ChatBody) -> bool | str | None:
     effort = (body.reasoning and body.reasoning.effort) or body.reasoning_effort or ""
+    if not effort:
+        return _switch(body)
     if effort not in EFFORTS:
         raise BadRequest(
             f'invalid reasoning value: "{effort}" (must be "minimal", "low", "medium", "high", "xhigh", "ultra", '
@@ -187,6 +197,21 @@ def _think(body: ChatBody) -> bool | str | None:
             field="reasoning.effort" if body.reasoning and body.reasoning.effort else "reasoning_effort",
         )
     return EFFORTS[effort]
+
+
+def _switch(body: ChatBody) -> bool | None:
+    """Thinking as it may be asked for without an effort."""
+    if body.reasoning and body.reasoning.enabled is not None:
+        return body.reasoning.enabled
+    wanted = (body.chat_template_kwargs or {}).get("enable_thinking")
+    return wanted if isinstance(wanted, bool) else None
+
+
+def _budget(body: ChatBody) -> dict[str, int]:
+    ours, of_llama, of_clients = body.think_budget, body.reasoning_budget, body.thinking_budget_tokens
+    of_reasoning = body.reasoning.max_tokens if body.reasoning else None
+    given = [budget for budget in (ours, of_llama, of_clients, of_reasoning) if budget is not None]
+    return {"think_budget": given[0]} if given else {}
 
 
 def _format(wanted: ResponseFormat | None) -> str | dict[str, Any] | None:

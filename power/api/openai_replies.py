@@ -55,7 +55,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str | UnsetType = UNSET
     content: str | UnsetType = UNSET
-    reasoning: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET  # as Ollama and OpenRouter call it
+    reasoning_content: str | UnsetType = UNSET  # the same, as DeepSeek, llama-server and vLLM call it
     tool_calls: list[ToolCallReply] | UnsetType = UNSET
 
 
@@ -125,7 +126,7 @@ class ChatEncoder(OpenAIEncoder):
         logprobs = _chat_logprobs(event.logprobs)
         chunks = b""
         if event.thinking:
-            chunks = self._delta(logprobs, content="", reasoning=event.thinking)
+            chunks = self._delta(logprobs, content="", reasoning=event.thinking, reasoning_content=event.thinking)
             logprobs = UNSET
         if event.content or event.tool_calls or logprobs:
             calls = self._calls(event.tool_calls)
@@ -142,6 +143,7 @@ class ChatEncoder(OpenAIEncoder):
             role="assistant",
             content=answer.content,
             reasoning=answer.thinking or UNSET,
+            reasoning_content=answer.thinking or UNSET,
             tool_calls=self._calls(answer.tool_calls) or UNSET,
         )
         choice = ChatChoice(

@@ -16,6 +16,7 @@ from power.config import Config
 from power.errors import BadRequest
 from power.generate import Power
 from power.gguf import GGUF, open_gguf
+from power.prompt import served
 from power.store import StoredModel
 from power.store.modelfile import Command
 
@@ -52,7 +53,7 @@ def describe(model: StoredModel, body: ShowBody, config: Config) -> dict[str, An
         "license": "\n".join(model.licenses),
         "modelfile": modelfile(model, system, model.params | (body.options or {})),
         "parameters": parameters(model.params),
-        "template": model.facts.chat_template or model.template or "",
+        "template": templates[0].text if (templates := served(model)) else "",
         "system": system,
         "details": details(model),
         "messages": [{"role": message.role, "content": message.content} for message in model.messages],

@@ -1,22 +1,29 @@
 """From conversations to prompts, with the model's own template."""
 
-from power.prompt.chat import collate, prompt_messages, render_chat
-from power.prompt.choose import CHATML, Choice, capabilities, choose
+from power.prompt.abilities import abilities, capabilities
+from power.prompt.chat import collate, continues_thinking, prompt_messages, render_chat
+from power.prompt.choose import CHATML, Choice, choose, served
 from power.prompt.fit import Fitted, fit
 from power.prompt.insert import render_insert
 from power.prompt.template import ChatTemplate, compile_template
+from power.prompt.thinking import find_marks, find_tags
 
 __all__ = [
     "CHATML",
     "ChatTemplate",
     "Choice",
     "Fitted",
+    "abilities",
     "capabilities",
     "choose",
     "collate",
     "compile_template",
+    "continues_thinking",
+    "find_marks",
+    "find_tags",
     "fit",
     "prompt_messages",
     "render_chat",
     "render_insert",
+    "served",
 ]

@@ -54,6 +54,8 @@ class Templated(Protocol):
     def system(self) -> str: ...
     @property
     def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def go_template(self) -> bool | None: ...
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -63,15 +65,16 @@ class Choice(msgspec.Struct, frozen=True):
     text: str
 
 
-def choose(model: Templated, *, tools: bool = False, go_template: bool | None = None) -> Choice:
+def choose(model: Templated, *, tools: bool = False) -> Choice:
     """The template for a conversation with or without tools.
 
-    `go_template` is the operator's word (OLLAMA_GO_TEMPLATE) for models that have both; None leaves it to the rules.
+    `model.go_template` is the operator's word (OLLAMA_GO_TEMPLATE) for models that have both; None leaves it to the
+    rules.
     """
     jinja = jinja_template(model.facts, tools=tools)
     if not model.template:
         return Choice("jinja", jinja or _without_template(model.facts.name))
-    if not jinja or _go_serves(model, jinja, go_template):
+    if not jinja or _go_serves(model, jinja):
         return Choice("go", model.template)
     return Choice("jinja", jinja)
 
@@ -82,10 +85,10 @@ def jinja_template(facts: Facts, *, tools: bool = False) -> str | None:
     return named or facts.chat_template or facts.chat_templates.get("default")
 
 
-def _go_serves(model: Templated, jinja: str, go_template: bool | None) -> bool:
+def _go_serves(model: Templated, jinja: str) -> bool:
     go = model.template or ""
-    if go_template is not None:
-        return go_template
+    if model.go_template is not None:
+        return model.go_template
     if model.config.renderer:
         # Ollama's renderers are ports of the models' own Jinja templates, and the Go template a stand-in.
         return False
@@ -126,17 +129,11 @@ def jinja_takes_results(text: str) -> bool:
     return "tools" in text and ("tool_calls" in text or "assistant_tool_call" in text) and results is not None
 
 
-def capabilities(model: Templated) -> tuple[str, ...]:
-    """What the model's templates show that it can do: "tools", "thinking", "insert"."""
-    found: list[str] = []
-    if model.template:
-        try:
-            found += gotemplate.capabilities(model.template)
-        except BadRequest as error:
-            log.warning("the Go template of '%s' cannot be used: %s", model.facts.name, error.message)
-    for text in (model.facts.chat_template, *model.facts.chat_templates.values()):
-        found += template_capabilities(text or "")
-    return tuple(dict.fromkeys(found))
+def served(model: Templated) -> tuple[Choice, ...]:
+    """The model's own templates that may serve: without tools and, if that is another, with them."""
+    if not model.template and not jinja_template(model.facts, tools=True):
+        return ()
+    return tuple(dict.fromkeys(choose(model, tools=tools) for tools in (False, True)))
 
 
 @lru_cache(maxsize=64)  # so that the warning comes once for a model, not for every request

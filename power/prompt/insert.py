@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from power.errors import BadRequest
 from power.prompt import gotemplate
-from power.prompt.choose import Templated
+from power.prompt.choose import Choice, Templated
 
 
-def render_insert(model: Templated, prompt: str, suffix: str) -> str:
-    """By the model's Go template if that knows suffixes, else with its tokens for it.
+def render_insert(model: Templated, prompt: str, suffix: str, template: Choice | None = None) -> str:
+    """By `template`, or the model's own Go template if that knows suffixes, else with its tokens for it.
 
     Raises:
         BadRequest: it has neither, or the template fails.
     """
+    if template is not None:
+        return gotemplate.render_insert(template.text, prompt, suffix)
     if model.template and "insert" in gotemplate.capabilities(model.template):
         return gotemplate.render_insert(model.template, prompt, suffix)
     if not model.facts.fim_tokens:

@@ -9,11 +9,15 @@ from typing import Any
 
 import msgspec
 
+from power import prompt
 from power.gguf.facts import Facts
 from power.messages import Message, ToolCall
 from power.store.digest import blob_path
 from power.store.manifest import MAX_JSON, Layer, Manifest, ManifestError, ModelConfig, decode_json
 from power.store.names import Name
+
+# What a file's own template shows; where another template serves, that one says it.
+BY_TEMPLATE = ("tools", "thinking")
 
 
 class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,7 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[Path, ...] = ()
     projectors: tuple[Path, ...] = ()
     parent: str = ""  # the model it was made from
+    go_template: bool | None = None  # the operator's word on which template serves
 
     @property
     def family(self) -> str:
@@ -58,8 +63,10 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What may be asked of it, by its config, its file and its projectors."""
-        found = [*(self.config.capabilities or ()), *self.facts.capabilities]
+        """What may be asked of it, by its config, its file, the template that serves it and its projectors."""
+        of_template = prompt.capabilities(self)
+        found = [*(self.config.capabilities or ()), *of_template]
+        found += (name for name in self.facts.capabilities if name not in BY_TEMPLATE)
         if self.projectors:
             found.append("vision")
         return tuple(dict.fromkeys(found))

@@ -29,7 +29,14 @@ async def open_store(
     """
     async with trio.open_nursery() as nursery:
         transfers = Transfers(nursery)
-        store = Store(config.models_dir, data_dir=config.data_dir, noprune=noprune, limits=limits, transfers=transfers)
+        store = Store(
+            config.models_dir,
+            data_dir=config.data_dir,
+            go_template=config.go_template,
+            noprune=noprune,
+            limits=limits,
+            transfers=transfers,
+        )
         await trio.to_thread.run_sync(store.blobs.rename_old)
         if prune and not noprune:
             nursery.start_soon(_prune, store)

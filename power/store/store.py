@@ -24,6 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from power.errors import BadRequest, BlobNotFound, LoadFailed, ModelNotFound, PowerError, StoreError
 from power.store.blobs import Blobs
 from power.store.cache import FactsCache, Found
@@ -54,12 +56,14 @@ class Store:
         packaged: Path = PACKAGED,
         *,
         data_dir: Path | None = None,  # where the key for registries lies; None: beside the models
+        go_template: bool | None = None,  # the operator's word on which template serves; see `prompt.choose`
         noprune: bool = False,  # leave blobs that nobody refers to any more
         limits: Limits = LIMITS,  # of its pulls and pushes
         transfers: Transfers | None = None,
     ) -> None:
         self.models_dir = models_dir
         self.data_dir = models_dir.parent if data_dir is None else data_dir
+        self.go_template = go_template
         self.noprune = noprune
         self.limits = limits
         self.transfers = transfers
@@ -270,7 +274,8 @@ class Store:
         modified_at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         manifest = decode_json(data, Manifest, "the manifest")
         digest = hashlib.sha256(data).hexdigest()
-        return read_model(name, manifest, digest, modified_at, self.models_dir, self._facts.read)
+        model = read_model(name, manifest, digest, modified_at, self.models_dir, self._facts.read)
+        return msgspec.structs.replace(model, go_template=self.go_template)
 
 
 def _reason(error: BaseException) -> str:

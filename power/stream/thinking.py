@@ -22,6 +22,7 @@ KNOWN_TAGS: tuple[Tags, ...] = (
     ("<seed:think>", "</seed:think>"),
     ("<thinking>", "</thinking>"),
     ("<reasoning>", "</reasoning>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
 )
 
 

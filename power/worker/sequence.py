@@ -13,6 +13,7 @@ from power.stream.stop import StopMatcher
 from power.stream.utf8 import Utf8Decoder
 from power.worker.logprobs import Distribution
 from power.worker.sampler import Sampler
+from power.worker.thinking import ThinkingBudget
 from power.worker.vocab import Vocab
 from power.worker.wire import Done, Piece, Start
 
@@ -44,6 +45,8 @@ class Sequence:
         self._n_probs = start.n_probs
         self._sampler = sampler
         self._vocab = vocab
+        self._marks = vocab.marks(start.visible)
+        self._budget = ThinkingBudget.of(start, vocab)
         self._utf8 = Utf8Decoder()
         self._stop = StopMatcher(start.stop)
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
@@ -84,7 +87,7 @@ class Sequence:
         if self._n_predict == 0:
             return self._end("length")
         distribution = None if self._n_probs is None else Distribution(logits, self._n_probs)
-        token = self._sampler.sample(logits)
+        token = self._next(logits)
         if self._vocab.is_eog(token):
             return self._end("stop")
         logprobs = (distribution.describe(token, self._vocab),) if distribution else ()
@@ -123,11 +126,22 @@ class Sequence:
         """Give back what C holds for it."""
         self._sampler.close()
 
+    def _next(self, logits: NDArray[np.float32]) -> int:
+        forced = self._budget.forced() if self._budget else None
+        if forced is not None and self._sampler.allows(forced):
+            return forced
+        if self._budget and forced is not None:
+            self._budget.give_up()
+        return self._sampler.sample(logits)
+
     def _add(self, token: int) -> str:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
         self._n_generated += 1
-        text = self._stop.feed(self._utf8.feed(self._vocab.piece(token)))
+        written = self._utf8.feed(self._marks.get(token) or self._vocab.piece(token))
+        if self._budget:
+            self._budget.saw(written)
+        text = self._stop.feed(written)
         if self._stop.matched is not None:
             self.ended = "stop"
             return text

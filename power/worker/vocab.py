@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import llama_cpp.llama_cpp as c
 
@@ -67,6 +67,11 @@ class Vocab:
         """The text of the tokens; control tokens are nothing, and no space is put in front."""
         return b"".join(map(self.piece, tokens))
 
+    def marks(self, texts: Iterable[str]) -> dict[int, bytes]:
+        """The control tokens that these texts are made of, as they are written out."""
+        tokens = {token for text in texts for token in self.tokenize(text) if not self.piece(token)}
+        return {token: self._render(token, special=True) for token in tokens}
+
     def text(self, token: int) -> str:
         """A token as templates write it (`<s>`), empty for -1."""
         return c.llama_vocab_get_text(self.pointer, token).decode(errors="replace") if token >= 0 else ""
@@ -78,9 +83,9 @@ class Vocab:
             found = self._eog[token] = bool(c.llama_vocab_is_eog(self.pointer, token))
         return found
 
-    def _render(self, token: int) -> bytes:
-        n: int = c.llama_token_to_piece(self.pointer, token, self._buffer, len(self._buffer), 0, False)
+    def _render(self, token: int, *, special: bool = False) -> bytes:
+        n: int = c.llama_token_to_piece(self.pointer, token, self._buffer, len(self._buffer), 0, special)
         if n < 0:  # it is longer than the buffer, and -n says how long
             self._buffer = ctypes.create_string_buffer(-n)
-            return self._render(token)
+            return self._render(token, special=special)
         return self._buffer.raw[:n]

@@ -39,6 +39,7 @@ import msgspec
 from power.events import Logprob
 from power.grammar.expressions import Expr
 from power.options import Sampling
+from power.stream.blocks import Thinking
 
 HEADER = struct.Struct("<I")
 # Bytes. The largest frame is a prompt: HTTP bodies are limited far below this.
@@ -78,6 +79,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     rules: dict[str, Expr] = {}  # the same, read; without them nothing can be known ahead
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
+    visible: tuple[str, ...] = ()  # texts whose control tokens show in the answer, where others leave no trace
+    thinking: Thinking | None = None  # how the answer marks it, if it is to be bounded
+    think_budget: int = -1  # tokens of thinking after which its end is written for the model; negative: no bound
 
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):

@@ -93,7 +93,7 @@ async def test_an_openai_chat_has_thinking_before_content_in_events_of_their_own
 
     *choices, finish = [chunk["choices"][0] for chunk in chunks[:4]]
     assert [choice["delta"] for choice in choices] == [
-        {"role": "assistant", "content": "", "reasoning": "hm"},
+        {"role": "assistant", "content": "", "reasoning": "hm", "reasoning_content": "hm"},
         {"content": "Hi"},
         {
             "content": "",

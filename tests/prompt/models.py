@@ -20,6 +20,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     family: str = "llama"
     system: str = ""
     messages: tuple[Message, ...] = ()
+    go_template: bool | None = None
 
 
 def model(
@@ -33,10 +34,14 @@ def model(
     config: Config | None = None,
     family: str = "llama",
     fim_tokens: tuple[str, ...] = (),
+    go_template: bool | None = None,
 ) -> Model:
     facts = Facts(
         architecture="llama", name=name, n_params=1, quantization="F32", n_ctx_train=1, embedding_length=1,
         n_layers=1, n_heads=1, n_heads_kv=1, tokenizer="llama", chat_template=jinja, bos="<s>", eos="</s>",
         capabilities=(), chat_templates=named or {}, fim_tokens=fim_tokens,
     )  # fmt: skip
-    return Model(facts=facts, template=go, config=config or Config(), family=family, system=system, messages=messages)
+    return Model(
+        facts=facts, template=go, config=config or Config(), family=family, system=system, messages=messages,
+        go_template=go_template,
+    )  # fmt: skip

@@ -50,11 +50,9 @@ def test_the_go_template_serves_unless_the_other_can_do_more(go: str | None, jin
 
 
 def test_the_operator_may_decide() -> None:
-    both = model(JINJA_ANSWERS, go=GO)
-
-    assert choose(both, go_template=True) == Choice("go", GO)
-    assert choose(both, go_template=False) == Choice("jinja", JINJA_ANSWERS)
-    assert choose(model(None, go=GO), go_template=False).engine == "go"  # there is no other
+    assert choose(model(JINJA_ANSWERS, go=GO, go_template=True)) == Choice("go", GO)
+    assert choose(model(JINJA_ANSWERS, go=GO, go_template=False)) == Choice("jinja", JINJA_ANSWERS)
+    assert choose(model(None, go=GO, go_template=False)).engine == "go"  # there is no other
 
 
 def test_what_the_config_says_counts() -> None:
@@ -108,8 +106,10 @@ def test_a_model_with_a_go_template_only_is_served_by_it() -> None:
     assert render_chat(pirate, request) == "Be kind.|[user] Q[assistant] A[system] Be kind.[user] hi"
 
 
-def test_capabilities_come_from_all_templates() -> None:
-    assert capabilities(model(JINJA_THINKS, go=GO_TOOLS)) == ("tools", "thinking")
+def test_capabilities_are_those_of_the_templates_that_serve() -> None:
+    assert capabilities(model(JINJA_THINKS, go=GO_TOOLS)) == ("tools",)
+    assert capabilities(model(JINJA_THINKS, go=GO_TOOLS, go_template=False)) == ("thinking",)
+    assert capabilities(model(JINJA_TOOLS, go="{{ .Prompt }}{{ .Suffix }}")) == ("tools", "insert")
     assert capabilities(model(None, go="{{ .Prompt }}{{ .Suffix }}")) == ("insert",)
     assert capabilities(model(JINJA, named={"tool_use": JINJA_TOOLS}, go=BROKEN)) == ("tools",)
     assert capabilities(model(None)) == ()

@@ -133,7 +133,7 @@ def test_thinking_is_told_to_the_template() -> None:
 
     rendered = [render_messages(template, [say("user", "a")], think=think) for think in (None, False, True, "high")]
 
-    assert rendered == ["false  false", "false  true", "true  true", "true high true"]
+    assert rendered == ["false  false", "false  true", "true medium true", "true high true"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def _with_content(message: Message, content: str) -> Message:
 
 
 def _thinking(think: bool | str | None) -> dict[str, Any]:
-    level = think if isinstance(think, str) else ""
+    level = think if isinstance(think, str) else "medium" if think else ""
     return {"Think": bool(think), "ThinkLevel": level, "IsThinkSet": think is not None}
 
 
