@@ -47,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1  # -1: as many as fit
     main_gpu: int | None = None
     load_timeout: float = 300.0  # seconds without progress after which a load has failed; inf: never
+    hang_seconds: float = 30.0  # without a sign of life after which a model's process with work is killed; inf: never
     context_length: int = 4096  # tokens a sequence may use where neither request nor model says
     kv_cache_type: str = "f16"
     origins: tuple[str, ...] = ()  # web origins allowed beside local ones; "*" inside one stands for anything

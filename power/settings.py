@@ -154,6 +154,7 @@ SETTINGS: dict[str, Setting] = {
     "use_mlock": Setting(_boolean),
     "flash_attention": Setting(_boolean, "OLLAMA_FLASH_ATTENTION"),
     "load_timeout": Setting(_limit, "OLLAMA_LOAD_TIMEOUT"),
+    "hang_seconds": Setting(_limit),
     "context_length": Setting(_or_default(4096, _integer(0, 2**31 - 1)), "OLLAMA_CONTEXT_LENGTH"),
     "kv_cache_type": Setting(_kv_cache_type, "OLLAMA_KV_CACHE_TYPE"),
     "go_template": Setting(_boolean, "OLLAMA_GO_TEMPLATE"),

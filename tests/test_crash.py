@@ -76,6 +76,23 @@ async def test_a_request_that_has_streamed_nothing_is_run_again_after_a_death(se
     assert answers[0]["eval_count"] == 5
 
 
+async def test_a_worker_that_was_stopped_is_found_and_replaced(serving: Serve, endless: Path) -> None:
+    strangers = set(workers())
+    seen: list[dict[str, Any]] = []
+    async with serving({"m": endless}, hang_seconds=2) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(read_stream, client, {"model": "m", **STREAM}, seen)
+        await wait_until(lambda: len(seen) > 3)
+        (victim,) = set(workers()) - strangers
+
+        os.kill(victim, signal.SIGSTOP)
+
+        await wait_until(lambda: "error" in seen[-1])
+        assert "hung" in seen[-1]["error"]
+        again = await client.post("/api/generate", json={**SHORT, "model": "m"})
+        assert again.json()["eval_count"] == 5
+        await wait_until(lambda: not is_running(victim))
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_the_server_s_death_takes_its_workers_along(tmp_path: Path, number: signal.Signals) -> None:
     program = (

@@ -23,7 +23,7 @@ from power.options import LoadOptions
 from power.sched.mailbox import Mailbox
 from power.sched.scheduler import Engine, Scheduler
 from power.sched.slots import Crowd
-from power.worker.wire import Load, LoadError, Loading, Ready, Start
+from power.worker.wire import Alive, Load, LoadError, Loading, Ready, Start
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -55,13 +55,19 @@ class Model:
         load_timeout: float,
         max_queue: int,
         crowd: Crowd,
+        hang_seconds: float,
         metrics: Metrics,
     ) -> None:
         self.stored = stored
         self.load = load
         self.keep_alive = keep_alive  # seconds
         self.scheduler = Scheduler(
-            str(stored.name), n_slots=load.n_slots, max_waiting=max_queue, metrics=metrics, crowd=crowd
+            str(stored.name),
+            n_slots=load.n_slots,
+            max_waiting=max_queue,
+            metrics=metrics,
+            crowd=crowd,
+            hang_seconds=hang_seconds,
         )
         self.ready: Ready | None = None
         self.ready_at = math.inf  # trio's clock, seconds; the last time a worker became ready
@@ -69,6 +75,7 @@ class Model:
         self.n_users = 0
         self.last_used = trio.current_time()
         self.retiring = False  # takes no new users
+        self.n_deaths = 0  # of workers, in a row, with nothing finished in between
         self.gone = trio.Event()
         self._load_timeout = load_timeout  # seconds without progress
         self._launch = launch
@@ -184,20 +191,25 @@ class Model:
         self.scheduler.close(self._error or LoadFailed(f"model '{self.stored.name}' was unloaded"))
         self.gone.set()
 
+    @property
+    def death(self) -> str:
+        """Why it was given up, if its process kept dying; else empty."""
+        return str(self._error) if self.n_deaths and self._error else ""
+
     async def _supervise(self) -> None:
-        deaths = 0
         while self._error is None:
             finished = self.scheduler.n_finished
             try:
                 await self._live_once()
             except* WorkerDied as group:
-                deaths = 1 if self.scheduler.n_finished > finished else deaths + 1
-                self._bury(_first(group, WorkerDied), deaths)
+                self.n_deaths = 1 if self.scheduler.n_finished > finished else self.n_deaths + 1
+                self._bury(_first(group, WorkerDied))
             except* LoadFailed as group:
                 self._error = _first(group, LoadFailed)
+                self.n_deaths += isinstance(self._error.__cause__, WorkerDied)
                 log.error("%s", self._error)
             if self._error is None:
-                await trio.sleep(BACK_OFF * 2 ** (deaths - 2) if deaths > 1 else 0)
+                await trio.sleep(BACK_OFF * 2 ** (self.n_deaths - 2) if self.n_deaths > 1 else 0)
 
     async def _live_once(self) -> None:
         """One worker's life. Ends by WorkerDied or LoadFailed, in a group, or by cancellation."""
@@ -221,6 +233,8 @@ class Model:
                 patience.deadline = trio.current_time() + self._load_timeout
                 for event in events:
                     match event:
+                        case Alive():
+                            continue
                         case Loading(progress):
                             self.progress = progress
                         case Ready():
@@ -234,14 +248,14 @@ class Model:
             f"no progress for {self._load_timeout:g} seconds (at {self.progress:.0%})"
         )
 
-    def _bury(self, error: WorkerDied, deaths: int) -> None:
-        log.error("%s: %s (%d in a row)", self.stored.name, error, deaths)
+    def _bury(self, error: WorkerDied) -> None:
+        log.error("%s: %s (%d in a row)", self.stored.name, error, self.n_deaths)
         self.ready = None
         self.progress = 0.0
         self._metrics.restarts.inc()
         self.scheduler.lost(error)
-        if deaths >= MAX_DEATHS:
-            self._error = WorkerDied(f"{error}; given up after {deaths} deaths in a row", error.exit_status)
+        if self.n_deaths >= MAX_DEATHS:
+            self._error = WorkerDied(f"{error}; given up after {self.n_deaths} deaths in a row", error.exit_status)
 
 
 def _first(group: BaseExceptionGroup[E], kind: type[E]) -> E:

@@ -23,6 +23,7 @@ from power.config import Config
 from power.errors import Overloaded
 from power.metrics import Metrics
 from power.options import LoadOptions
+from power.sched.crashes import Crashes
 from power.sched.mailbox import Mailbox
 from power.sched.memory import check_memory
 from power.sched.model import Admit, Launch, Model
@@ -89,6 +90,7 @@ class Models:
         self._admit = admit
         self._begin = begin
         self._by_key: dict[str, Model] = {}
+        self._crashes = Crashes()
         self._turn = trio.StrictFIFOLock()
         self._changed = trio.Event()
         self._crowd = Crowd(config.max_queue_total)
@@ -122,6 +124,7 @@ class Models:
         return Use(model, claim, deadline)
 
     async def _wait_loading(self, stored: StoredModel, wanted: LoadOptions, deadline: float) -> Model:
+        self._crashes.check(_key(stored), str(stored.name), trio.current_time())
         if self._n_waiting >= self._config.max_queue or self._crowd.is_full:
             raise Overloaded(BUSY, retry_after=5)
         self._n_waiting += 1
@@ -148,9 +151,11 @@ class Models:
             if model := self._by_key.get(_key(stored)):
                 model.retire()  # loaded with other options, or already on its way out
                 await model.gone.wait()
-            elif len(self._by_key) < (self._config.max_loaded_models or DEFAULT_LOADED):
+                continue
+            self._crashes.check(_key(stored), str(stored.name), trio.current_time())
+            if len(self._by_key) < (self._config.max_loaded_models or DEFAULT_LOADED):
                 return self._start(stored, wanted)
-            elif victim := self._least_recently_used():
+            if victim := self._least_recently_used():
                 log.info("unloading %s to make room for %s", victim.stored.name, stored.name)
                 self._metrics.evictions.inc()
                 victim.retire()
@@ -173,6 +178,7 @@ class Models:
             load_timeout=self._config.load_timeout,
             max_queue=self._config.max_queue,
             crowd=self._crowd,
+            hang_seconds=self._config.hang_seconds,
             metrics=self._metrics,
         )
         self._by_key[_key(stored)] = model
@@ -183,10 +189,15 @@ class Models:
 
     async def run_model(self, model: Model) -> None:
         """One model's task, from its start to its end."""
+        key = _key(model.stored)
         try:
             await model.run()
         finally:
-            del self._by_key[_key(model.stored)]
+            del self._by_key[key]
+            if model.scheduler.n_finished:
+                self._crashes.recovered(key)
+            if model.death:
+                self._crashes.died(key, model.n_deaths, model.death, trio.current_time())
             self._metrics.loaded.set(len(self._by_key))
             self._wake()
 
@@ -250,6 +261,8 @@ def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> L
         use_mlock=config.use_mlock if wanted.use_mlock is None else wanted.use_mlock,
         flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
         kv_type=config.kv_cache_type,
+        # Some may be late on a busy machine, and still none is missing.
+        alive_seconds=min(5.0, config.hang_seconds / 5),
         adapters=tuple((str(path), 1.0) for path in stored.adapters),
     )
 

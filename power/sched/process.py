@@ -74,6 +74,10 @@ class Worker:
             if events:
                 return events
 
+    def kill(self) -> None:
+        """End it at once, whatever it does; `receive` will tell."""
+        self._process.kill()
+
     async def _death(self) -> WorkerDied:
         """Why the socket ended, once the exit status is known."""
         with trio.move_on_after(EXIT_SECONDS):

@@ -3,6 +3,11 @@
 The scheduler outlives workers: places wait in its table while the model loads,
 and again when a worker died before they had streamed anything.  `run` is one
 worker's life; between two of them nobody is seated.
+
+A worker that is stopped, or hangs, would keep everybody waiting for ever.  So one
+that has work has to say something now and then, be it only that it is alive
+(`power.worker.pulse`), and one that does not is killed, as if it had died by
+itself.
 """
 
 from __future__ import annotations
@@ -15,11 +20,11 @@ from typing import Protocol
 import trio
 
 from power.claim import ANYBODY, Claim
-from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, ReaderTooSlow
+from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, ReaderTooSlow, WorkerDied
 from power.metrics import Metrics
 from power.sched.mailbox import MAX_UNREAD, Mailbox
 from power.sched.slots import Crowd, Place, SlotTable
-from power.worker.wire import Accepted, Cancel, Command, Done, Event, Piece, Refused, Start, Step
+from power.worker.wire import Accepted, Alive, Cancel, Command, Done, Event, Piece, Refused, Start, Step
 
 
 class Engine(Protocol):
@@ -35,17 +40,30 @@ class Engine(Protocol):
         """
         ...
 
+    def kill(self) -> None:
+        """End it at once; it may be stopped, or hang."""
+        ...
+
 
 class Scheduler:
     """Places, and the pumps between them and the worker."""
 
     def __init__(
-        self, name: str, *, n_slots: int, max_waiting: int, metrics: Metrics, crowd: Crowd | None = None
+        self,
+        name: str,
+        *,
+        n_slots: int,
+        max_waiting: int,
+        metrics: Metrics,
+        crowd: Crowd | None = None,
+        hang_seconds: float = math.inf,
     ) -> None:
         self.name = name
         self.table = SlotTable(n_slots, max_waiting, crowd)
         self.n_finished = 0  # sequences that ended well, ever; a supervisor's sign of health
         self._metrics = metrics.of(name)
+        self._hang_seconds = hang_seconds
+        self._patience = trio.CancelScope()  # with a worker that has work and says nothing
         self._commands: trio.MemorySendChannel[Command] | None = None
 
     @asynccontextmanager
@@ -110,6 +128,8 @@ class Scheduler:
             return
         for place in self.table.plan():
             self._commands.send_nowait(place.start)
+            if math.isinf(self._patience.deadline):
+                self._expect_word()
         self._report()
 
     def _give_back(self, place: Place) -> None:
@@ -124,8 +144,20 @@ class Scheduler:
 
     async def _pump_events(self, engine: Engine) -> None:
         while True:
-            for event in await engine.receive():
+            for event in await self._hear(engine):
                 self._handle(event)
+
+    async def _hear(self, engine: Engine) -> list[Event]:
+        """What the worker says next. One that has work and is silent for too long is killed."""
+        with trio.CancelScope() as self._patience:
+            self._expect_word()
+            return await engine.receive()
+        engine.kill()
+        raise WorkerDied(f"the model's process hung: no sign of life for {self._hang_seconds:g} seconds; it was killed")
+
+    def _expect_word(self) -> None:
+        working = self.table.is_working
+        self._patience.deadline = trio.current_time() + self._hang_seconds if working else math.inf
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -142,6 +174,8 @@ class Scheduler:
                 if place := self.table.ended(id):
                     place.mailbox.fail(_refusal(event))
                 self._seat()
+            case Alive():
+                pass
             case _:
                 raise AssertionError(f"a loaded worker said {event}")
 

@@ -15,6 +15,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from power.worker.line import Line, leave_with_server
+from power.worker.pulse import start_pulse
 from power.worker.wire import Load, LoadError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _serve(line: Line) -> int:
         line.send(LoadError(str(error)))
         return 1
     line.send(ready(weights, n_ctx=loop.n_ctx, n_cells=loop.n_cells, began_ns=began))
+    start_pulse(line, load.alive_seconds)
     loop.run()
     return 0
 

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import threading
+import time
 
 from power.worker.wire import Command, Event, FrameReader, encode
 
@@ -13,10 +14,20 @@ RECEIVE_SIZE = 65536  # bytes
 
 
 class Line:
-    """Commands in, events out, over a connected Unix socket."""
+    """Commands in, events out, over a connected Unix socket. Any thread may send, one receives.
+
+    Attributes:
+        is_waiting: for a command, having nothing else to do.
+        n_looks: how often it was asked for commands.
+        last_sent: when (time.monotonic) something was sent.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
+        self.is_waiting = False
+        self.n_looks = 0
+        self.last_sent = time.monotonic()
         self._connection = connection
+        self._sending = threading.Lock()
         self._reader: FrameReader[Command] = FrameReader(Command)  # type: ignore[arg-type]  # a union is no `type` to mypy
 
     def receive(self, *, wait: bool) -> list[Command]:
@@ -26,13 +37,17 @@ class Line:
             EOFError: the server has closed its end.
             WireError: it does not speak our protocol.
         """
+        self.n_looks += 1
         while True:
+            self.is_waiting = wait
             try:
                 data = self._connection.recv(RECEIVE_SIZE, 0 if wait else socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return []
             except ConnectionResetError:
                 raise EOFError from None
+            finally:
+                self.is_waiting = False
             if not data:
                 raise EOFError
             commands = list(self._reader.feed(data))
@@ -47,10 +62,13 @@ class Line:
         """
         if not events:
             return
+        data = b"".join(map(encode, events))
         try:
-            self._connection.sendall(b"".join(map(encode, events)))
+            with self._sending:
+                self._connection.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             raise EOFError from None
+        self.last_sent = time.monotonic()
 
 
 def leave_with_server(connection: socket.socket) -> None:

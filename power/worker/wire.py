@@ -14,6 +14,7 @@ The conversation::
       <---------------------- Accepted(id) | Refused(id)
       <---------- Step* (pieces of many ids at once)
       <--------------------------- Done(id)
+      <--------------------------- Alive   while it works and has nothing else to say
       Cancel(id) ---------------------------->   any time; a late id finds nobody
       <--------------------------- Done(id, "cancel") if it was still there
       Embed(id) ----------------------------->
@@ -61,6 +62,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     use_mlock: bool
     flash_attention: bool | None  # None: llama.cpp decides
     kv_type: str  # "f16", "q8_0", …: the KV cache's cells
+    alive_seconds: float = 5.0  # while there is work, something is said at least this often
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
     embeds: bool = False  # for embeddings or scores alone: there will be no Start
     pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
@@ -192,6 +194,10 @@ class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
     vectors: bytes  # float32, little-endian, shape (len(n_tokens), n_dims)
 
 
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """The process works, though it has nothing to tell."""
+
+
 class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
     id: int
     tokens: tuple[int, ...]
@@ -203,7 +209,7 @@ class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
     text: str
 
 
-Event = Loading | Ready | LoadError | Accepted | Refused | Step | Done | Embedded | Tokenized | Detokenized
+Event = Alive | Loading | Ready | LoadError | Accepted | Refused | Step | Done | Embedded | Tokenized | Detokenized
 
 Message = TypeVar("Message")
 

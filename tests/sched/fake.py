@@ -16,6 +16,7 @@ import trio
 from power.errors import WorkerDied
 from power.worker.wire import (
     Accepted,
+    Alive,
     Cancel,
     Command,
     Done,
@@ -37,9 +38,13 @@ class Script:
     load_seconds: float = 1.0
     stall_after: float | None = None  # progress at which loading stops for good
     load_error: str = ""
+    die_loading: int = 0  # how many workers die before they are ready
     token_seconds: float = 1.0
     die_at: list[float] = field(default_factory=list)  # seconds into the n-th worker's serving life
+    alive_seconds: float | None = None  # `Alive` is said this often within a step
+    hang_at: list[int] = field(default_factory=list)  # steps of the n-th worker after which it hangs
     n_launched: int = 0
+    n_killed: int = 0
     started: list[int] = field(default_factory=list)  # ids, in order
     max_running: int = 0
 
@@ -59,6 +64,8 @@ class Script:
 class FakeEngine:
     def __init__(self, script: Script, die_after: float | None) -> None:
         self._script = script
+        self._hang_after = script.hang_at.pop(0) if script.hang_at else None
+        self._n_steps = 0
         self._die_after = die_after
         self._commands_in, self._commands = trio.open_memory_channel[Command](1000)
         self._events, self._events_out = trio.open_memory_channel[Event](100_000)
@@ -74,6 +81,9 @@ class FakeEngine:
         except trio.EndOfChannel:
             raise WorkerDied("the fake was told to die", -9) from None
 
+    def kill(self) -> None:
+        self._script.n_killed += 1
+
     async def work(self) -> None:
         async with self._events:
             load = await self._commands.receive()
@@ -85,6 +95,9 @@ class FakeEngine:
     async def _load(self, load: Load) -> bool:
         if self._script.load_error:
             self._events.send_nowait(LoadError(self._script.load_error))
+            return False
+        if self._script.die_loading:
+            self._script.die_loading -= 1
             return False
         for percent in (0.25, 0.5, 0.75, 1.0):
             await trio.sleep(self._script.load_seconds / 4)
@@ -98,7 +111,7 @@ class FakeEngine:
         while True:
             if not self._running:
                 self._take(await self._commands.receive())
-            await trio.sleep(self._script.token_seconds)
+            await self._compute()
             while True:
                 try:
                     self._take(self._commands.receive_nowait())
@@ -107,6 +120,16 @@ class FakeEngine:
             assert len(self._running) <= load.n_slots, "more sequences than slots"
             self._script.max_running = max(self._script.max_running, len(self._running))
             self._step()
+
+    async def _compute(self) -> None:
+        self._n_steps += 1
+        if self._hang_after is not None and self._n_steps > self._hang_after:
+            await trio.sleep_forever()
+        with trio.move_on_after(self._script.token_seconds):
+            while self._script.alive_seconds:
+                await trio.sleep(self._script.alive_seconds)
+                self._events.send_nowait(Alive())
+            await trio.sleep_forever()
 
     def _take(self, command: Command) -> None:
         match command:

@@ -353,6 +353,86 @@ async def test_a_worker_that_keeps_dying_is_given_up_and_says_why(
         assert m.running() == []
 
 
+async def test_a_model_that_was_given_up_is_left_alone_for_a_while(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [0.5] * 4
+    async with models() as m:
+        with pytest.raises(WorkerDied):
+            await ask(m)
+        await trio.sleep(8)
+        assert script.n_launched == 4
+
+        with pytest.raises(
+            Overloaded, match=r"keeps crashing \(4 times in a row, last: the fake was told to die"
+        ) as caught:
+            await ask(m)
+
+        assert script.n_launched == 4
+        await trio.sleep(caught.value.retry_after)
+        assert await ask(m) == "1 2 3 "
+
+
+async def test_a_model_that_dies_while_it_loads_is_left_alone_after_the_second_time(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_loading = 2
+    async with models() as m:
+        for _ in range(2):
+            with pytest.raises(LoadFailed, match="told to die"):
+                await ask(m)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Overloaded, match="2 times in a row") as caught:
+            await ask(m)
+
+        await trio.sleep(caught.value.retry_after)
+
+        assert await ask(m) == "1 2 3 "
+
+
+async def test_a_worker_that_hangs_is_killed_and_its_work_treated_as_after_a_crash(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.hang_at = [3]
+    outcomes: list[str] = []
+
+    async def client(n_predict: int) -> None:
+        try:
+            outcomes.append(await ask(m, n_predict=n_predict))
+        except WorkerDied as error:
+            outcomes.append(str(error))
+
+    async with models(num_parallel=1, hang_seconds=30) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(client, 100)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(client, 2)
+
+    assert script.n_killed == 1
+    assert "hung: no sign of life for 30 seconds" in outcomes[0]
+    assert outcomes[1] == "1 2 "
+
+
+async def test_a_long_step_is_no_hang_as_long_as_there_are_signs_of_life(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.token_seconds, script.alive_seconds = 500, 5
+    async with models(hang_seconds=30) as m:
+        assert await ask(m) == "1 2 3 "
+
+    assert script.n_killed == 0
+
+
+async def test_a_worker_with_nothing_to_do_may_be_silent(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models(hang_seconds=30, keep_alive=math.inf) as m:
+        await ask(m)
+        await trio.sleep(10_000)
+
+        assert await ask(m) == "1 2 3 "
+    assert script.n_launched == 1
+
+
 async def test_the_next_request_after_a_death_works(autojump_clock: MockClock, models: Open, script: Script) -> None:
     script.die_at = [2.5]
     async with models() as m:

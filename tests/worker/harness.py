@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from power.options import Sampling
 from power.worker.wire import (
     Accepted,
+    Alive,
     Cancel,
     Command,
     Done,
@@ -51,6 +52,7 @@ class Worker:
         self._reader = event_reader()
         self._events: list[Event] = []
         self._next_id = 0
+        self.n_signs_of_life = 0
 
     def send(self, *commands: Command) -> None:
         self.connection.sendall(b"".join(map(encode, commands)))
@@ -61,7 +63,10 @@ class Worker:
             data = self.connection.recv(65536)
             if not data:
                 raise EOFError
-            self._events += self._reader.feed(data)
+            # A busy machine may make any step slow enough for a sign of life.
+            events = list(self._reader.feed(data))
+            self._events += [event for event in events if not isinstance(event, Alive)]
+            self.n_signs_of_life += len(events) - len(self._events)
         return self._events.pop(0)
 
     def wait_for(self, type: type[E], id: int | None = None) -> E:

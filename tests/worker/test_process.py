@@ -37,6 +37,14 @@ def test_ready_tells_what_was_loaded(fresh_worker: Worker, model_path: Path) -> 
     assert ready.kv_bytes > 100_000
 
 
+def test_a_worker_that_is_long_busy_with_a_prompt_says_that_it_is_alive(fresh_worker: Worker, slow_model: Path) -> None:
+    fresh_worker.load(slow_model, n_ctx=8192, n_slots=1, alive_seconds=0.05)
+
+    assert fresh_worker.answer("x" * 4000, n_predict=1).done
+
+    assert fresh_worker.n_signs_of_life > 0
+
+
 def test_a_missing_file_is_a_load_error_that_names_it(fresh_worker: Worker, tmp_path: Path) -> None:
     error = fresh_worker.load(tmp_path / "nowhere.gguf")
 
