@@ -30,6 +30,9 @@ GRACE = 5.0  # seconds for running exchanges once the server is asked to stop
 # Seconds one write may take: a client whose window stays shut this long is not
 # slow but gone. Long enough for a person who pauses a pipe to read.
 WRITE_SECONDS = 300.0
+# Seconds a connection may be open without a whole request: clients pool connections between turns of a chat, and
+# one that sends its head letter by letter is cut off, too.
+IDLE_SECONDS = 300.0
 BACKLOG = 1024  # connections; bursts of clients wait in the kernel rather than being refused
 
 
@@ -142,7 +145,7 @@ def _bind_tcp(config: Config) -> socket.socket:
 
 def _settings() -> HypercornConfig:
     settings = HypercornConfig()
-    settings.keep_alive_timeout = 300.0  # seconds; clients pool connections between turns of a chat
+    settings.keep_alive_timeout = IDLE_SECONDS
     settings.include_server_header = False
     settings.accesslog = None
     settings.errorlog = logging.getLogger("hypercorn.error")

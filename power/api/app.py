@@ -17,7 +17,7 @@ from functools import partial
 from typing import cast
 
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent
 from quart.ctx import RequestContext, WebsocketContext
 from quart.typing import ResponseTypes
 from quart.utils import encode_headers
@@ -67,6 +67,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 class Exchange(TrioASGIHTTPConnection):
     """One request and its response, which share an exit stack."""
 
+    _is_answered = False  # the last byte is on its way
+
     def _create_request_from_scope(self, send: ASGISendCallable) -> Request:
         # Of a target like `?a=b` no path is left, and Quart looks at its first character.
         self.scope["path"] = self.scope["path"] or "/"
@@ -81,15 +83,27 @@ class Exchange(TrioASGIHTTPConnection):
             if not event["more_body"]:
                 body.set_complete()
             await body.wait_room()
-        nursery.cancel_scope.cancel()
+        # Hypercorn says "disconnect" after an answer's end, too, while it makes the connection ready for the next
+        # request, or closes it; and it does that in our task. Cancelled there, it would do neither, and the connection
+        # would stay open for ever.
+        if not self._is_answered:
+            nursery.cancel_scope.cancel()
 
     async def handle_request(  # type: ignore[override]  # quart-trio's, too, takes the nursery
         self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
     ) -> None:
         async with AsyncExitStack() as stack:
             request.exchange = stack
-            await self._send_response(send, await self.app.handle_request(request), request)
+            response = await self.app.handle_request(request)
+            await self._send_response(self._noting_the_end(send), response, request)
         nursery.cancel_scope.cancel()
+
+    def _noting_the_end(self, send: ASGISendCallable) -> ASGISendCallable:
+        async def noting(message: ASGISendEvent) -> None:
+            self._is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        return noting
 
     async def _send_response(  # type: ignore[override]  # there the request is not needed
         self, send: ASGISendCallable, response: ResponseTypes, request: Request
