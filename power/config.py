@@ -55,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     debug: bool = False
     # Bytes. Room for one picture of 100 MB in base64, the largest that Ollama's CLI sends.
     max_body_bytes: int = 128 * 2**20
+    # host[:port] of token services that may have our signature, beside the registry itself.
+    registry_realms: tuple[str, ...] = ()
     noprune: bool = False  # else what no model refers to is removed from the store
     nohistory: bool = False  # else `power run` keeps its lines in data_dir/history
 

@@ -88,6 +88,15 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in entries if entry.strip())
 
 
+def _realms(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(host, str) and _HOST.fullmatch(host) for host in value
+    ):
+        raise ValueError("must be a list of hosts such as auth.example.org or auth.example.org:5001")
+    return tuple(value)
+
+
+_HOST = re.compile(r"[\w.-]+(?::\d{1,5})?|\[[0-9a-fA-F:.]+\](?::\d{1,5})?", re.ASCII)
 _ADDRESS = re.compile(r"(?:(?P<scheme>https?)://)?(?P<authority>[^/\s?#@]*)(?P<path>/(?!/)[^\s?#]*)?")
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[\w.-]*))(?::(?P<port>.*))?")
 _NO_HOST = "must be a host, host:port or http://host:port/path"
@@ -161,6 +170,7 @@ SETTINGS: dict[str, Setting] = {
     "origins": Setting(_origins, "OLLAMA_ORIGINS"),
     "debug": Setting(_debug, "OLLAMA_DEBUG"),
     "max_body_bytes": Setting(_integer(1024, 2**40)),
+    "registry_realms": Setting(_realms),
     "nohistory": Setting(_boolean, "OLLAMA_NOHISTORY"),
     "noprune": Setting(_boolean, "OLLAMA_NOPRUNE"),
     "gpu_layers": Setting(_integer(-1, 2**31 - 1), "OLLAMA_NUM_GPU", "gpu"),

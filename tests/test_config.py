@@ -62,6 +62,7 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         origins = ["https://app.example.org"]
         debug = true
         max_body_bytes = 1048576
+        registry_realms = ["auth.example.org", "[::1]:5001"]
         nohistory = true
         [gpu]
         gpu_layers = 20
@@ -86,6 +87,7 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         origins=("https://app.example.org",),
         debug=True,
         max_body_bytes=1048576,
+        registry_realms=("auth.example.org", "[::1]:5001"),
         nohistory=True,
         gpu_layers=20,
         main_gpu=1,
@@ -223,6 +225,8 @@ def test_a_bad_value_is_refused_with_the_variable_and_what_would_be_right(home: 
         ("port = 1.5", r"port in .*: must be a whole number .* not 1\.5"),
         ("use_mlock = 'perhaps'", r"use_mlock in .*: must be true or false, not 'perhaps'"),
         ("origins = [1]", r"origins in .*: must be a list of origins"),
+        ("registry_realms = ['https://a/']", r"registry_realms in .*: must be a list of hosts such as auth"),
+        ("registry_realms = 'a'", r"registry_realms in .*: must be a list of hosts"),
         ("keep_alive = []", r"keep_alive in .*: must be seconds, or a duration"),
         ("data_dir = 3", r"data_dir in .*: must be a path, not 3"),
         ("port = ", r"cannot read .*config\.toml: Invalid value"),

@@ -23,6 +23,7 @@ from power.store.addresses import Address, GuardedBackend, is_nowhere, is_public
 from power.store.limits import Limits
 
 MAX_REDIRECTS = 10
+PROXIES = ("http://", "https://", "socks5://", "socks5h://")  # of either socks, the proxy resolves the names
 MAX_BODY = 2**16  # bytes of an error's text or a token's JSON
 
 # Ollama's is "ollama/<version> (<arch> <os>) Go/<version>", and some hosts look for the first word.
@@ -234,10 +235,10 @@ def proxy_for(url: str) -> str:
     is_local = host == "localhost" or any(address.is_loopback for address in literal_addresses(host))
     if not proxy or is_local or urllib.request.proxy_bypass(parts.netloc):
         return ""
-    if not proxy.startswith(("http://", "https://")):
-        if "://" in proxy:
-            raise RegistryError(f"proxies of this kind are not supported: {proxy.partition('://')[0]}")
-        proxy = f"http://{proxy}"
+    if "://" not in proxy:
+        return f"http://{proxy}"
+    if not proxy.startswith(PROXIES):
+        raise RegistryError(f"proxies of this kind are not supported: {proxy.partition('://')[0]}")
     return proxy
 
 

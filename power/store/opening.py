@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import trio
 
 from power.config import Config
@@ -27,6 +28,7 @@ async def open_store(
     `noprune` they are left even when a model is replaced. Leaving cancels the
     pulls and pushes that still run; what they got stays for the next time.
     """
+    limits = msgspec.structs.replace(limits, realms=(*limits.realms, *config.registry_realms))
     async with trio.open_nursery() as nursery:
         transfers = Transfers(nursery)
         store = Store(

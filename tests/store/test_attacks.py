@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from power.config import Config
 from power.errors import BadRequest, PowerError, RegistryError
-from power.store import Store, blob_path
+from power.store import Store, blob_path, open_store
 from power.store.addresses import is_nowhere, is_public, real
 from power.store.auth import KNOWN_REALMS, Challenge, parse_challenge
-from power.store.limits import Limits
 from power.store.network import literal_addresses, open_network, proxy_for
 from power.store.sources import source_of
 from tests.store.conftest import Shelf
@@ -192,13 +195,16 @@ async def test_our_signature_goes_to_no_stranger(store: Store, fake: FakeRegistr
         assert other.seen == []
 
 
-async def test_our_signature_goes_where_the_user_allows_it(store: Store, fake: FakeRegistry, model: str) -> None:
+async def test_our_signature_goes_where_the_user_allows_it(shelf: Shelf, fake: FakeRegistry, model: str) -> None:
     with fake_registry() as other:
         other.fault = lambda request: request.answer(200, b'{"access_token": "secret"}')
         token_needed(fake, f"http://{other.host}/token")
-        limits = Limits(backoff=0.01, realms=(other.host,))
+        config = Config(
+            data_dir=shelf.models_dir.parent, models_dir=shelf.models_dir, registry_realms=(other.host.upper(),)
+        )
 
-        await pulled(store, model, limits)
+        async with open_store(config) as store:
+            await pulled(store, model, store.limits)
 
         assert len(other.seen) == 1
 
@@ -388,8 +394,10 @@ def test_proxies_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert proxy_for("https://a.internal.example/v2/") == ""
     assert proxy_for("https://127.0.0.1:5000/v2/") == ""
     assert proxy_for("http://registry.example/v2/") == ""
-    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example")
-    with pytest.raises(RegistryError, match=r"socks5"):
+    monkeypatch.setenv("ALL_PROXY", "socks5h://proxy.example:1080")
+    assert proxy_for("http://registry.example/v2/") == "socks5h://proxy.example:1080"
+    monkeypatch.setenv("ALL_PROXY", "socks4://proxy.example")
+    with pytest.raises(RegistryError, match=r"socks4"):
         proxy_for("http://registry.example/v2/")
 
 
@@ -410,3 +418,49 @@ async def test_a_pull_goes_through_the_proxy(
 
     assert store.find("registry.example/team/model:v1").system == "Be brief."
     assert fake.seen[0][1] == "http://registry.example/v2/team/model/manifests/v1"
+
+
+async def test_a_pull_goes_through_a_socks_proxy(
+    store: Store, fake: FakeRegistry, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given the host's name, and not an address: what a name means is the proxy's to know."""
+    asked: list[str] = []
+
+    async def relay(stream: trio.SocketStream) -> None:
+        async with stream:
+            assert await read_exactly(stream, 3) == b"\x05\x01\x00"  # version 5, one method: no password
+            await stream.send_all(b"\x05\x00")
+            assert await read_exactly(stream, 4) == b"\x05\x01\x00\x03"  # connect, to a name
+            name = await read_exactly(stream, (await read_exactly(stream, 1))[0])
+            asked.append(f"{name.decode()}:{int.from_bytes(await read_exactly(stream, 2))}")
+            await stream.send_all(b"\x05\x00\x00\x01" + bytes(6))
+            host, _, port = fake.host.partition(":")
+            async with await trio.open_tcp_stream(host, int(port)) as upstream, trio.open_nursery() as nursery:
+                nursery.start_soon(pump, upstream, stream, nursery.cancel_scope)
+                nursery.start_soon(pump, stream, upstream, nursery.cancel_scope)
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, relay, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "")
+
+        await pulled(store, "registry.example/team/model:v1")
+
+        nursery.cancel_scope.cancel()
+    assert set(asked) == {"registry.example:80"}
+    assert store.find("registry.example/team/model:v1").system == "Be brief."
+
+
+async def read_exactly(stream: trio.SocketStream, n_bytes: int) -> bytes:
+    data = b""
+    while len(data) < n_bytes:
+        data += await stream.receive_some(n_bytes - len(data))
+    return data
+
+
+async def pump(source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    with suppress(trio.BrokenResourceError):
+        async for data in source:
+            await sink.send_all(data)
+    scope.cancel()
