@@ -62,6 +62,8 @@ def write_gguf(
 def write_plan(path: str | os.PathLike[str], plan: Plan, *, progress: Progress | None = None) -> None:
     """Write what was planned; GGUFError and guarantees as of `write_gguf`."""
     path = Path(path)
+    if not path.name or "\0" in str(path):
+        raise GGUFError(f"{str(path)!r} is no name of a file")
     try:
         with _replacing(path) as file:
             for piece in _pieces(plan):

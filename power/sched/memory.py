@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -26,8 +27,10 @@ async def check_memory(stored: StoredModel, load: Load) -> None:
 
 def _check(stored: StoredModel, load: Load) -> None:
     try:
-        for path, _scale in load.adapters:
-            open_gguf(path)  # the model itself was read when it was found; nothing goes to llama.cpp unread
+        # The model itself was read when it was found; nothing goes to llama.cpp unread.
+        beside: list[str | Path] = [*(path for path, _scale in load.adapters), *stored.projectors]
+        for path in beside:
+            open_gguf(path)
         available = available_memory()
         if available is not None:
             projector = stored.projectors[0] if stored.projectors else None

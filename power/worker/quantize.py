@@ -89,8 +89,7 @@ def read_imatrix(path: Path) -> dict[str, NDArray[np.float32]]:
     names = [name.removesuffix(_SUMS) for name in gguf.tensors if name.endswith(_SUMS)]
     found = {}
     for name in names:
-        sums = np.array(gguf.tensor(name + _SUMS), np.float32)
-        counts = np.array(gguf.tensor(name + _COUNTS), np.float32).reshape(-1, 1)
+        sums, counts = gguf.floats(name + _SUMS), gguf.floats(name + _COUNTS).reshape(-1, 1)
         sums = sums.reshape(len(counts), -1)
         # An expert that was never asked is as important in all its inputs.
         means = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +145,20 @@ def test_a_group_that_is_full_leaves_nothing(tmp_path: Path) -> None:
 
 def test_without_those_files_nobody_knows(tmp_path: Path) -> None:
     assert available_memory(tmp_path) is None
+
+
+def test_elsewhere_than_on_linux_psutil_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setitem(
+        sys.modules, "psutil", SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=3 * GIB))
+    )
+    assert available_memory(tmp_path) == 3 * GIB
+
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert available_memory(tmp_path) is None
+
+
+def test_a_kernel_that_says_something_else_says_nothing(tmp_path: Path) -> None:
     assert available_memory(write(tmp_path, {"proc/meminfo": "MemAvailable: lots\n"})) is None
 
 

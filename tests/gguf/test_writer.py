@@ -359,3 +359,11 @@ sys.exit(not llama_cpp.llama_model_load_from_file(sys.argv[1].encode(), paramete
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-c", script, str(path)]
     return subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a\0b"])
+def test_what_is_no_name_of_a_file_is_refused(name: str) -> None:
+    with pytest.raises(GGUFError, match="is no name of a file"):
+        write_gguf(name, {"general.architecture": "llama"})
+    with pytest.raises(GGUFError):
+        open_gguf(name)

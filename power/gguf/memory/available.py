@@ -1,10 +1,12 @@
 """How much memory a process may still take here: what the kernel says, and what its cgroups leave of it.
 
-Linux only; elsewhere there is no answer, and so no check.
+On Linux from the kernel's own files; elsewhere from psutil, which Power brings
+along there.  Where neither says anything there is no answer, and so no check.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,8 +39,17 @@ def _machine(root: Path) -> int | None:
     """MemAvailable counts caches that the kernel would give up; Ollama adds free swap, and so do we."""
     fields = dict(_fields(root / "proc/meminfo", ":"))
     if "MemAvailable" not in fields:
-        return None
+        return None if sys.platform == "linux" else _elsewhere()
     return (fields["MemAvailable"] + fields.get("SwapFree", 0)) * KIB
+
+
+def _elsewhere() -> int | None:
+    """What macOS or Windows would give: there the swap grows by itself, and is not counted."""
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
 
 
 def _cgroups(root: Path) -> Iterator[int | None]:
