@@ -79,6 +79,19 @@ def test_an_option_that_is_wrong_is_named(http: httpx.Client, path: str, options
     assert named in message(response)
 
 
+@pytest.mark.parametrize("path", ["/api/generate", "/v1/completions"])
+def test_of_a_key_that_stands_twice_the_last_counts(http: httpx.Client, path: str) -> None:
+    """As in Go and in Python: nobody reads another request than the one that is run."""
+    body = (
+        b'{"model":"nobody","prompt":"x","options":{"temperature":"hot"},"model":"nowhere","options":{},"prompt":"y"}'
+    )
+
+    response = http.post(path, content=body)
+
+    assert response.status_code == 404
+    assert "nowhere" in message(response)
+
+
 @pytest.mark.parametrize("path", ROUTES)
 def test_a_number_beyond_all_floats_is_named(http: httpx.Client, path: str) -> None:
     body = b'{"model":"tiny","prompt":"x","messages":[{"role":"user","content":"x"}],"options":{"temperature":1e999}}'
@@ -146,8 +159,12 @@ def test_a_body_over_the_limit_is_refused_before_it_is_there(url: str) -> None:
     assert head.startswith(b"HTTP/1.1 413")
 
 
-def test_a_compressed_body(http: httpx.Client) -> None:
-    response = http.post("/api/chat", headers={"Content-Encoding": "gzip"}, content=gzip.compress(b"{}"))
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "br", "deflate", "gzip, identity"])
+def test_a_compressed_body_cannot_be_a_bomb(http: httpx.Client, path: str, encoding: str) -> None:
+    bomb = gzip.compress(b'{"model":"tiny","prompt":"' + b" " * 50 * BODY_LIMIT + b'"}')
+
+    response = http.post(path, headers={"Content-Encoding": encoding}, content=bomb)
 
     assert response.status_code == 400
     assert message(response) == "compressed request bodies are not supported"

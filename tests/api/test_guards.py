@@ -5,7 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from power.api.guards import is_local_host
+from power.api.guards import Guards, is_local_host
+from power.config import load_config
+from tests.conftest import Serve
 
 from .conftest import FRIEND
 
@@ -67,6 +69,35 @@ def test_another_origin_is_refused(http: httpx.Client, origin: str) -> None:
 
     assert (response.status_code, response.content) == (403, b"")
     assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("said", "origin", "allowed"),
+    [
+        ("*", "https://anywhere.example", True),
+        ("https://*.example.org", "https://app.example.org", True),
+        ("https://*.example.org", "https://example.org.evil.example", False),
+        ("https://*.example.org", "http://app.example.org", False),
+        ("https://a.example", "https://aXexample", False),
+        (" https://a.example , https://b.example ,", "https://b.example", True),
+        ("https://a.example", "HTTPS://A.EXAMPLE", True),
+        ("moz-extension://*", "moz-extension://1234-5678", True),
+        ("", "https://a.example", False),
+        ("", "chrome-extension://abc", False),
+    ],
+)
+def test_the_variable_says_which_other_origins_are_allowed(said: str, origin: str, allowed: bool) -> None:
+    config = load_config({}, {"OLLAMA_ORIGINS": said})
+
+    assert Guards(config).allows(origin) is allowed
+    assert Guards(config).allows("http://localhost:3000")
+
+
+async def test_where_all_origins_are_allowed_the_answer_says_so(serving: Serve) -> None:
+    async with serving(origins=("*",)) as client:
+        response = await client.get("/api/version", headers={"Origin": "https://anywhere.example"})
+
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_the_server_s_own_origin_is_no_matter_of_cors(http: httpx.Client, url: str) -> None:
