@@ -23,7 +23,7 @@ MODEL = Path(__file__).parents[2] / "power" / "data" / "tiny.gguf"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train_tiny", description=__doc__)
-    parser.add_argument("stages", nargs="*", default=STAGES)
+    parser.add_argument("stages", nargs="*", default=STAGES, help="also: resume, which takes what --model holds")
     parser.add_argument("--work", type=Path, default=Path("build/tiny"), help="checkpoints and logs")
     parser.add_argument("--model", type=Path, default=MODEL, help="the GGUF file to write and to evaluate")
     parser.add_argument("--steps", type=int, default=N_STEPS)
@@ -36,7 +36,10 @@ def main() -> None:
     vocabulary = options.work / "tokenizer.json"
     for stage in options.stages:
         print(f"== {stage}", flush=True)
-        if stage == "vocabulary":
+        if stage == "resume":
+            export.read_tokenizer(options.model).save(str(vocabulary))
+            train.save(export.read(options.model, SHAPE), options.work / "weights.npz")
+        elif stage == "vocabulary":
             learn_vocabulary(options.seed).save(str(vocabulary))
         elif stage == "train":
             train.train(

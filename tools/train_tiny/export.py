@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import gguf
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
@@ -39,6 +40,28 @@ def write(path: Path, params: Params, shape: Shape, tokenizer: Tokenizer) -> Non
     writer.write_tensors_to_file()
     writer.close()
     os.replace(part, path)
+
+
+def read(path: Path, shape: Shape) -> Params:
+    """The weights of a file that `write` wrote, as far as Q8_0 kept them, so that training can go on."""
+    params: Params = {}
+    names = {target: part for part, target in TENSORS.items()}
+    for tensor in gguf.GGUFReader(path).tensors:
+        weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        if tensor.name.startswith("blk."):
+            _, layer, part, _ = tensor.name.split(".")
+            name = f"{layer}.{names[part]}"
+        else:
+            name = {"token_embd.weight": "embed", "output_norm.weight": "norm"}[tensor.name]
+        if name.endswith((".q", ".k")):
+            weight = _halves(weight, shape.n_head)
+        params[name] = jnp.asarray(weight)
+    return params
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    fields = gguf.GGUFReader(path).fields
+    return tokens.build(fields["tokenizer.ggml.tokens"].contents(), fields["tokenizer.ggml.merges"].contents())
 
 
 def _write_general(writer: gguf.GGUFWriter, n: int) -> None:
@@ -111,3 +134,9 @@ def _interleaved(weight: npt.NDArray[np.float32], n_head: int) -> npt.NDArray[np
     """Rows i and i + half of each head become neighbours: llama.cpp's rotary pairs."""
     n_out, n_in = weight.shape
     return weight.reshape(n_head, 2, n_out // n_head // 2, n_in).swapaxes(1, 2).reshape(n_out, n_in)
+
+
+def _halves(weight: npt.NDArray[np.float32], n_head: int) -> npt.NDArray[np.float32]:
+    """`_interleaved`, undone."""
+    n_out, n_in = weight.shape
+    return weight.reshape(n_head, n_out // n_head // 2, 2, n_in).swapaxes(1, 2).reshape(n_out, n_in)

@@ -44,18 +44,36 @@ def train(texts: Iterable[str], *, n_vocab: int, n_spaced: int) -> Tokenizer:
     for word in _common_words(corpus, vocab, n_spaced):
         vocab[SPACE + word] = len(vocab)
         merges.append((SPACE, word))
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
-    tokenizer.pre_tokenizer = _splitter(QWEN2)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in CONTROL])
-    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in USER_DEFINED])
+    tokenizer = _tokenizer(vocab, merges)
     if tokenizer.get_vocab_size() != n_vocab:
         raise AssertionError(f"{tokenizer.get_vocab_size()} tokens instead of {n_vocab}")
     return tokenizer
 
 
+def build(names: list[str], merges: list[str]) -> Tokenizer:
+    """The tokenizer of a model file."""
+    n_plain = len(names) - len(CONTROL) - len(USER_DEFINED)
+    vocab = {name: i for i, name in enumerate(names[:n_plain])}
+    return _tokenizer(vocab, [(a, b) for a, b in (m.split(" ") for m in merges)])
+
+
+def _tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = _splitter(QWEN2)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in CONTROL])
+    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in USER_DEFINED])
+    return tokenizer
+
+
 def load(path: Path) -> Tokenizer:
     return Tokenizer.from_file(str(path))
+
+
+def pieces(tokenizer: Tokenizer) -> list[str]:
+    """The tokens that are lower-case letters, in the order of their numbers."""
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return [token for token, _ in vocabulary if re.fullmatch("[a-z]+", token)]
 
 
 def merges_of(tokenizer: Tokenizer) -> list[str]:
