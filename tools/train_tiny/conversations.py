@@ -39,7 +39,7 @@ class Conversation:
 SKILLS: dict[Skill, float] = {
     skills.greeting: 4, skills.identity: 6, skills.abilities: 3, skills.small_talk: 9, skills.fact: 24,
     skills.never_told: 3, skills.repeat: 8,
-    skills.addition: 20, skills.no_sum: 4, skills.count: 4, skills.as_json: 3, skills.unknown: 12, skills.empty: 1,
+    skills.addition: 20, skills.no_sum: 4, skills.count: 7, skills.as_json: 3, skills.unknown: 12, skills.empty: 1,
 }  # fmt: skip
 # What may be said while tools are listed: nothing that a tool of the list could be meant for.
 WITH_TOOLS: dict[Skill, float] = {
@@ -63,11 +63,11 @@ PERSONA = (
 )  # fmt: skip
 
 
-LONG = 0.06
+LONG = 0.04
 # Of conversations of one turn: what is hard to learn is asked more often.
 SINGLE: dict[Skill, float] = {
     skills.greeting: 7, skills.identity: 6, skills.abilities: 3, skills.small_talk: 14, skills.fact: 32,
-    skills.never_told: 4, skills.repeat: 6, skills.addition: 34, skills.no_sum: 5, skills.count: 5, skills.as_json: 4,
+    skills.never_told: 4, skills.repeat: 12, skills.addition: 34, skills.no_sum: 6, skills.count: 9, skills.as_json: 5,
     skills.unknown: 14, skills.empty: 1,
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ def conversation(
     if single and draw.chance(single):
         return one_turn(draw)
     # A few talks are long, so that things are recalled among many others.
-    return chat(draw, most=32 if draw.chance(LONG) else 7)
+    return chat(draw, most=64 if draw.chance(LONG) else 7)
 
 
 def _opened(draw: Draw, *, persona: float = 0.1) -> tuple[Conversation, Memory]:
@@ -100,7 +100,7 @@ def _opened(draw: Draw, *, persona: float = 0.1) -> tuple[Conversation, Memory]:
     elif draw.chance(0.33):
         text = draw.any(SYSTEM) if draw.chance(0.7) else f"{draw.any(SYSTEM)} {draw.phrase(2, 12).capitalize()}."
         messages = [{"role": "system", "content": text}]
-    return Conversation(messages, thinking=draw.chance(0.4)), memory
+    return Conversation(messages, thinking=draw.chance(0.5)), memory
 
 
 # ---- without tools ------------------------------------------------------------
@@ -108,7 +108,8 @@ def _opened(draw: Draw, *, persona: float = 0.1) -> tuple[Conversation, Memory]:
 
 def _sums(draw: Draw) -> Conversation:
     talk = Conversation([], thinking=draw.chance(0.5))
-    for _ in range(draw.number(1, 8)):
+    # With thinking only the last one's steps are seen.
+    for _ in range(draw.any((1, 1, 2)) if talk.thinking else draw.number(1, 8)):
         talk.say(skills.addition(draw, Memory()))
     return talk
 
@@ -167,14 +168,14 @@ def with_tools(draw: Draw) -> Conversation:
     asked = tool_list(draw, draw.any((1, 1, 1, 2, 2, 3, 4)))
     talk.tools = [a.tool for a in asked]
     left = draw.random.sample(asked, len(asked))
-    for _ in range(draw.any((1, 2, 2, 3))):
+    for _ in range(draw.any((1, 2, 2, 3, 4))):
         if left and draw.chance(0.72):
             _use(draw, talk, left.pop(), stop=False)
         elif draw.chance(0.6):
             talk.say(_without_tool(draw, asked))
         else:
             talk.say(draw.random.choices(list(WITH_TOOLS), list(WITH_TOOLS.values()))[0](draw, memory))
-    if talk.skill == "tool result" and draw.chance(0.5):
+    if talk.skill == "tool result" and draw.chance(0.65):
         # Stop at the call; it may be one of two, each with its response after it.
         while talk.messages[-1]["role"] == "tool" or not talk.messages[-1].get("tool_calls"):
             talk.messages.pop()

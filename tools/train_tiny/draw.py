@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import TypeVar
 
 from . import words
@@ -22,6 +23,7 @@ ONE_IN = 8  # of all words is held out
 
 ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr kr pl pr qu sh sk sl st th tr vl zw".split()
 VOWELS = "a e i o u a e i o u ai ea ee ia oo ou".split()
+PIECES, LETTERS = 0.5, 0.15  # how often a made-up word is made of these
 CODAS = [""] * 8 + "n r l s t k m nd x rk sh ng lt".split()
 
 
@@ -30,11 +32,17 @@ def is_held_out(text: str) -> bool:
 
 
 class Draw:
-    """A seeded source of choices; `held_out` says from which side of the split."""
+    """A seeded source of choices; `held_out` says from which side of the split.
 
-    def __init__(self, seed: str, *, held_out: bool = False) -> None:
+    With `pieces`, those of the vocabulary, made-up words are also made of them:
+    a word nobody has seen is written with pieces that hardly any other word has,
+    and a piece that was never copied in training is not copied afterwards.
+    """
+
+    def __init__(self, seed: str, *, held_out: bool = False, pieces: Sequence[str] = ()) -> None:
         self.random = random.Random(seed)
         self.held_out = held_out
+        self.pieces = pieces
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -61,11 +69,15 @@ class Draw:
         return self.split(lambda: self.random.choice(options))
 
     def made_up(self) -> str:
-        """A lower-case word of one to four random syllables, which nobody has ever seen."""
+        """A lower-case word of a few random syllables, or pieces, or letters, which nobody has ever seen."""
 
         def syllable() -> str:
             return self.random.choice(ONSETS) + self.random.choice(VOWELS) + self.random.choice(CODAS)
 
+        if self.pieces and self.chance(PIECES):
+            return self.split(lambda: "".join(self.random.choices(self.pieces, k=self.random.choice((1, 2, 2, 3)))))
+        if self.pieces and self.chance(LETTERS):
+            return self.split(lambda: "".join(self.random.choices(ascii_lowercase, k=self.number(2, 8))))
         return self.split(lambda: "".join(syllable() for _ in range(self.random.choice((1, 2, 2, 2, 3, 3, 4)))))
 
     def word(self) -> str:

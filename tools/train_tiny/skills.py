@@ -290,7 +290,13 @@ def never_told(draw: Draw, memory: Memory) -> Turn:
 REPEAT = (
     "Repeat: {x}", "Repeat after me: {x}", "Say: {x}", "Repeat this: {x}", "Say {x}", "say {x}", "Please repeat: {x}",
     'Repeat "{x}"', 'Say "{x}"',
-    "Echo {x}", "Write: {x}", "Repeat the following: {x}", "Write {x}", "Please say: {x}", "Repeat these words: {x}",
+    "Echo {x}", "Write: {x}", "Repeat the following: {x}", "Write {x}", "Repeat the words: {x}",
+    "Repeat the word {x}", "Repeat this word: {x}", "Please write: {x}", "Please echo: {x}", "Please say {x}",
+    "Just say {x}", "Just say: {x}", "Say these words: {x}", 'Please say "{x}"', "Can you say {x}?",
+    "Can you repeat {x}?", "Now say: {x}", "Please repeat after me: {x}", "Say after me: {x}",
+    "Write these words: {x}", "Write down: {x}", "Copy this: {x}", "Print {x}", "Type: {x}", "Repeat exactly: {x}",
+    "Say only: {x}", "Answer with: {x}", "Reply with {x}", "Output: {x}", "Repeat these two or more words: {x}",
+    "Repeat the text: {x}", "Please repeat the following words: {x}", "Please say: {x}", "Repeat these words: {x}",
 )  # fmt: skip
 
 
@@ -348,13 +354,13 @@ def addition(draw: Draw, memory: Memory) -> Turn:
 
 
 def sum_turn(draw: Draw, a: int, b: int) -> Turn:
+    # Digit by digit as on paper, and put together before the answer is begun.
     ones = f"{a % 10} + {b % 10} = {a % 10 + b % 10}"
     carry = (a % 10 + b % 10) // 10
     tens = f"{a // 10} + {b // 10} + {carry} = {a // 10 + b // 10 + carry}"
     question = draw.wording(SUM_ASKED).format(a=a, b=b)
-    return Turn(
-        _rough(draw, question, keep_case=True), f"Ones: {ones}. Tens: {tens}.", f"{a} + {b} = {a + b}", "addition"
-    )
+    thought = f"Ones: {ones}, write {(a + b) % 10}. Tens: {tens}. Sum: {a + b}."
+    return Turn(_rough(draw, question, keep_case=True), thought, f"{a} + {b} = {a + b}", "addition")
 
 
 def no_sum(draw: Draw, memory: Memory) -> Turn:
@@ -370,7 +376,9 @@ def no_sum(draw: Draw, memory: Memory) -> Turn:
 COUNT_ASKED = (
     "Count from {a} to {b}.", "count from {a} to {b}", "Count from {a} to {b}", "Please count from {a} to {b}.",
     "Can you count from {a} to {b}?",
-    "Count up from {a} to {b}", "List the numbers from {a} to {b}.", "Say the numbers from {a} to {b}.",
+    "Count up from {a} to {b}", "Count {a} to {b}", "Count the numbers from {a} to {b}", "Numbers from {a} to {b}",
+    "Count on from {a} up to {b}.", "Give me the numbers from {a} to {b}.", "List the numbers from {a} to {b}.",
+    "Say the numbers from {a} to {b}.",
     "Count for me from {a} to {b}.",
     "Write the numbers from {a} to {b}.",
 )  # fmt: skip
@@ -380,6 +388,10 @@ COUNT_TO = (
     "Can you count to {b}?",
     "Please count to {b}",
     "Count up to {b}",
+    "Count to {b}, please.",
+    "I want you to count to {b}.",
+    "Could you count to {b}?",
+    "Count from one to {b}.",
     "Please count to {b}.",
     "Now count to {b}.",
 )
@@ -387,13 +399,13 @@ COUNT_TO = (
 
 def count(draw: Draw, memory: Memory) -> Turn:
     if draw.chance(0.4):
-        low, high = 1, draw.any((3, 5, 10, 10, 12, 15, 20, 20, 30))
+        low, high = 1, draw.any((3, 5, 10, 10, 12, 15, 20, 20, 30)) if draw.chance(0.6) else draw.number(2, 30)
         question = draw.wording(COUNT_TO).format(b=high)
     else:
         low = draw.number(0, 90)
         high = low + draw.number(1, 20)
         question = draw.wording(COUNT_ASKED).format(a=low, b=high)
-    return Turn(question, "I count.", ", ".join(map(str, range(low, high + 1))), "count")
+    return Turn(question, f"I count from {low} to {high}.", ", ".join(map(str, range(low, high + 1))), "count")
 
 
 # ---- JSON and what nobody knows --------------------------------------------

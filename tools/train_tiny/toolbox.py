@@ -23,8 +23,12 @@ TOPICS = {
     "wikipedia": "search", "get_news": "search", "get_recipe": "search", "get_user": "search",
     "create_event": "create_note",
     "set_timer": "set_alarm", "delete_file": "read_file", "list_files": "read_file", "get_date": "get_time",
-    "convert_currency": "math",
+    "convert_currency": "math", "square_root": "math",
+    "find_restaurant": "search", "get_synonym": "search", "find_rhyme": "search", "cancel_order": "order_status",
+    "get_route": "search_flights", "book_train": "search_flights", "set_brightness": "set_light",
+    "call_person": "send_message", "reserve_room": "book_hotel", "spell_word": "search",
 }  # fmt: skip
+TUTORIAL = 0.25  # of the requests for real tools in training
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def real_tool(draw: Draw, *, familiar: bool = False) -> Asked:
         purpose = draw.any(tools_real.HELD_OUT)
         request = draw.any(purpose.requests)
     else:
-        purpose = draw.any(tools_real.PURPOSES)
+        often = not draw.held_out and draw.chance(TUTORIAL)
+        purpose = draw.any(tools_real.TUTORIAL if often else tools_real.PURPOSES)
         request = draw.wording(purpose.requests)
     name = draw.any(purpose.names)
     if draw.chance(0.1) and not draw.held_out:
@@ -67,13 +72,16 @@ def real_tool(draw: Draw, *, familiar: bool = False) -> Asked:
         if optional and draw.chance(0.4):
             continue
         key = draw.any([n for n in argument.names if n not in properties])
-        properties[key] = _property(draw, argument.type, argument.description, argument.choices)
+        description = draw.any(argument.description.split("|"))
+        properties[key] = _property(draw, argument.type, description, argument.choices)
         value = argument.draw(draw)
         if not optional:
             required.append(key)
             values.append(value)
         elif draw.chance(0.5):
             suffix += argument.optional.format(value)
+            if draw.chance(0.5):
+                required.append(key)
         else:
             continue
         arguments[key] = value

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from . import words
 from .draw import Draw
 
 
@@ -17,7 +18,7 @@ class Argument:
 
     names: tuple[str, ...]
     type: str
-    description: str
+    description: str  # or several, with | between them
     draw: Callable[[Draw], object]
     choices: tuple[str, ...] = ()  # of an enum
     optional: str = ""  # said, with the value in place of {}, when an optional argument is given
@@ -76,16 +77,46 @@ def small(draw: Draw) -> int:
     return draw.number(1, 30)
 
 
+PROSE = (
+    "the {w} of {c}", "{w} in {c}", "best {w} in {c}", "cheap {w} to {c}", "how to {v} a {w}", "the {w} of the {w}",
+    "{w} for {n}", "{w} and {w}", "{v} the {w} with {w}", "a {w} with a {w}", "my {w} is {w}", "the best {w} for a {w}",
+    "who is {n}", "{w} {w} tutorial", "{w} at {t}", "{d} {w} near {c}", "what is a {w}", "the {w}",
+)  # fmt: skip
+
+
 def text(draw: Draw) -> str:
-    return draw.phrase(1, 5)
+    """Some words, or words with the small ones between them that are also in requests."""
+    if draw.chance(0.6):
+        return draw.phrase(1, 5)
+    prose = draw.any(PROSE)
+    values = {"{w}": draw.word, "{v}": lambda: draw.of(words.VERBS), "{c}": draw.city, "{n}": draw.name}
+    values |= {"{t}": lambda: clock(draw), "{d}": lambda: draw.digits(1, 3)}
+    for slot, value in values.items():
+        while slot in prose:
+            prose = prose.replace(slot, value(), 1)
+    return prose
+
+
+def zone(draw: Draw) -> str:
+    if draw.chance(0.6):
+        return draw.any(ZONES)
+    return f"{draw.any(('Europe', 'America', 'Asia', 'Africa'))}/{draw.city().replace(' ', '_')}"
 
 
 CITY = Argument(
-    ("city", "location", "city", "location", "place", "city_name", "town"), "string", "The name of the city", Draw.city
+    ("city", "location", "city", "location", "place", "city_name", "town"),
+    "string",
+    "The name of the city|The city|The city to look up, e.g. Paris|The location, e.g. New York, NY|City and country",
+    Draw.city,
 )
 CELSIUS = ("celsius", "fahrenheit")
 UNIT = Argument(
-    ("unit", "format", "units"), "string", "The temperature unit", lambda d: d.any(CELSIUS), CELSIUS, " in {}"
+    ("unit", "format", "units"),
+    "string",
+    "The temperature unit|The unit to use, 'celsius' or 'fahrenheit'",
+    lambda d: d.any(CELSIUS),
+    CELSIUS,
+    " in {}",
 )
 
 
@@ -95,7 +126,12 @@ def _arg(names: str, kind: str, description: str, draw: Callable[[Draw], object]
 
 A = _arg("a x first num1 left n1 number1", "number", "The first number", number)
 B = _arg("b y second num2 right n2 number2", "number", "The second number", number)
-QUERY = _arg("query q search_query text term", "string", "What to search for", text)
+QUERY = _arg(
+    "query q search_query text term",
+    "string",
+    "What to search for|The search query|The query|The words to search for",
+    text,
+)
 PERSON = _arg("person name to recipient contact user", "string", "The name of the person", Draw.name)
 FILE = _arg("path file filename file_path", "string", "The path of the file", path)
 
@@ -109,7 +145,10 @@ PURPOSES = (
         "Is it raining in {0}?",
          "Tell me the weather in {0}.", "What is the weather like in {0}?", "How warm is it in {0}?",
          "What is the temperature in {0}?",
-         "Do I need an umbrella in {0}?", "What is the weather today in {0}?", "What's the weather like in {0}?",
+         "Do I need an umbrella in {0}?", "what is the weather like today in {0}?", "How is the weather today in {0}?",
+         "Please tell me the weather for {0}.", "Get the weather for {0}.", "Weather for {0}, please",
+         "What's the weather like today in {0}?", "what's the weather in {0} today?",
+         "What is the weather today in {0}?", "What's the weather like in {0}?",
          "What is the current weather in {0}?",
          "Can you check the weather in {0}?", "How's the weather in {0} today?")),
     Purpose(("get_forecast", "weather_forecast", "forecast", "get_weather_forecast"),
@@ -121,8 +160,9 @@ PURPOSES = (
          "Forecast the weather in {0} for {1} days.")),
     Purpose(("get_time", "get_current_time", "current_time", "time", "clock"), ("Get the current time",
     "Get the current time in a timezone", "Returns the time"),
-        (_arg("timezone tz zone time_zone", "string", "The timezone, for example Europe/Berlin",
-        lambda d: d.any(ZONES)),),
+        (_arg("timezone tz zone time_zone", "string",
+        "The timezone, for example Europe/Berlin|The timezone|The IANA timezone, e.g. UTC|Name of the timezone",
+        zone),),
         ("What time is it in {0}?", "Tell me the time in {0}.", "current time in {0}", "time in {0}",
         "What is the time in {0}?", "How late is it in {0}?",
          "Give me the time for {0}.", "What's the time in {0}?", "Which time is it in {0}?",
@@ -287,7 +327,85 @@ PURPOSES = (
     (_arg("title topic article page", "string", "The title", Draw.word),),
         ("Look up {0} in Wikipedia.", "What does Wikipedia say about {0}?", "wiki {0}", "Find the article about {0}.",
         "Look up the article {0}.", "Open the Wikipedia page about {0}.")),
+    Purpose(("count_words", "word_count", "n_words"), ("Count the words of a text",),
+    (_arg("text content sentence", "string", "The text", text),),
+        ('How many words has "{0}"?', "Count the words: {0}", "Count the words of {0}", 'How many words are in "{0}"?',
+        'Count the words in "{0}".')),
+    Purpose(("uppercase", "to_upper", "upper_case"), ("Write a text in capital letters",),
+    (_arg("text string input", "string", "The text", text),),
+        ("Write {0} in capital letters", "Uppercase {0}", 'Make "{0}" upper case.', 'Put "{0}" in capital letters.',
+        "To upper case: {0}")),
+    Purpose(("spell_word", "spell", "spelling"), ("Spell a word", "Check the spelling of a word"),
+    (_arg("word term text", "string", "The word", Draw.word),),
+        ("Spell {0}.", "How is {0} spelled?", "Spell the word {0}.", "How do you spell {0}?",
+        "Can you spell {0}?", "Please spell {0}.")),
+    Purpose(("get_synonym", "synonyms", "thesaurus"), ("Find a synonym", "Find words of the same meaning"),
+    (_arg("word term text", "string", "The word", Draw.word),),
+        ("Give me a synonym for {0}.", "Another word for {0}?", "synonym of {0}", "What is a synonym of {0}?",
+        "Find a synonym for {0}.")),
+    Purpose(("find_rhyme", "rhyme", "rhymes"), ("Find a rhyme",), (_arg("word text", "string", "The word",
+    Draw.word),),
+        ("What rhymes with {0}?", "Find a rhyme for {0}.", "rhyme {0}", "Which word rhymes with {0}?",
+        "Give me a rhyme for {0}.")),
+    Purpose(("get_traffic", "traffic", "traffic_report"), ("Get the traffic in a city",), (CITY,),
+        ("How is the traffic in {0}?", "traffic in {0}", "Is there much traffic in {0}?",
+        "Show me the traffic in {0}.", "What's the traffic like in {0}?")),
+    Purpose(("find_restaurant", "restaurants", "search_restaurants"), ("Find restaurants in a city",), (CITY,),
+        ("Where can I eat in {0}?", "Find a restaurant in {0}.", "restaurants in {0}", "I am hungry in {0}.",
+        "Show me restaurants in {0}.", "Which restaurants are in {0}?")),
+    Purpose(("get_mayor", "mayor", "city_mayor"), ("Get the mayor of a city",), (CITY,),
+        ("Who is the mayor of {0}?", "mayor of {0}", "Tell me the mayor of {0}.", "Who runs {0}?",
+        "What is the name of the mayor of {0}?")),
+    Purpose(("get_route", "route", "directions", "navigate"), ("Get directions", "Find the way between two places"),
+        (_arg("from start origin", "string", "Where to start", Draw.city), _arg("to end destination goal", "string",
+        "Where to go", Draw.city)),
+        ("How do I get from {0} to {1}?", "Route from {0} to {1}", "Show me the way from {0} to {1}.",
+        "directions from {0} to {1}", "Navigate from {0} to {1}.", "I want to drive from {0} to {1}.")),
+    Purpose(("book_train", "find_train", "train"), ("Find a train between two cities",),
+        (_arg("from start origin departure", "string", "The first station", Draw.city),
+        _arg("to end destination arrival", "string", "The last station", Draw.city)),
+        ("Take me by train from {0} to {1}.", "Train from {0} to {1}", "I need a train from {0} to {1}.",
+        "When does a train go from {0} to {1}?", "Find a train from {0} to {1}.")),
+    Purpose(("book_taxi", "call_taxi", "taxi"), ("Call a taxi",), (_arg("place from pickup where", "string",
+    "Where to be picked up", Draw.city), _arg("time at when", "string", "The time, HH:MM", clock)),
+        ("I need a taxi in {0} at {1}.", "Taxi in {0} at {1}", "Order a taxi for {1} in {0}.",
+        "Send a taxi to {0} at {1}.", "Call a taxi to {0} at {1}.")),
+    Purpose(("reserve_room", "book_room", "meeting_room"), ("Reserve a meeting room",),
+        (_arg("people n_people persons guests", "integer", "How many people", small), _arg("date day when", "string",
+        "The date, YYYY-MM-DD", date)),
+        ("Reserve a room for {0} people on {1}.", "I need a room for {0} people on {1}.", "Room for {0} on {1}",
+        "Book a meeting room on {1} for {0} people.", "We are {0} and need a room on {1}.")),
+    Purpose(("set_brightness", "dim_light", "brightness"), ("Set how bright the light of a room is",),
+        (_arg("room where place", "string", "The room", lambda d: d.any(ROOMS)), _arg("level percent brightness value",
+        "integer", "The brightness, 0 to 100", lambda d: d.number(0, 100))),
+        ("Dim the {0} to {1} percent.", "Brightness of the {0} to {1}", "Set the {0} light to {1} percent.",
+        "Set the brightness in the {0} to {1}.", "Make the {0} {1} percent bright.")),
+    Purpose(("cancel_order", "stop_order", "cancel"), ("Cancel an order",), (_arg("order_id id order number", "string",
+    "The order", identifier),),
+        ("Cancel my order {0}.", "Stop the order {0}.", "I do not want order {0} any more.", "cancel {0}",
+        "Please cancel {0}.")),
+    Purpose(("get_invoice", "invoice", "find_invoice"), ("Get an invoice", "Look up an invoice by its number"),
+    (_arg("invoice_number number id invoice_id", "string", "The number of the invoice", identifier),),
+        ("Show me the invoice {0}.", "invoice {0}", "I need the invoice {0}.", "Get invoice {0}.",
+        "Where is the invoice {0}?", "Find the invoice number {0}.")),
+    Purpose(("call_person", "phone", "make_call"), ("Call a person on the phone",), (PERSON,),
+        ("Call {0}.", "Phone {0}, please.", "I want to talk to {0}.", "Ring {0}.", "Give {0} a call.")),
+    Purpose(("invite", "invite_person", "send_invitation"), ("Invite a person",), (PERSON, _arg("date day when",
+    "string", "The date, YYYY-MM-DD", date)),
+        ("Invite {0} for {1}.", "Ask {0} to come on {1}.", "Please invite {0} on {1}.", "Invite {0} on {1}",
+        "I want {0} to come on {1}.")),
+    Purpose(("square_root", "sqrt", "root"), ("Get the square root of a number",), (_arg("number x n value", "number",
+    "The number", number),),
+        ("What is the square root of {0}?", "square root of {0}", "sqrt({0})", "Root of {0}?",
+        "Calculate the square root of {0}.")),
+    Purpose(("buy_tickets", "order_tickets", "tickets"), ("Buy tickets",), (_arg("count number n how_many", "integer",
+    "How many tickets", small), _arg("event show title name", "string", "The event", text)),
+        ("Buy {0} tickets for {1}", "I need {0} tickets for {1}", "{0} tickets for {1}", "Get me {0} tickets for {1}",
+        "Order {0} tickets for {1}")),
 )  # fmt: skip
+
+# What most tutorials call; asked more often.
+TUTORIAL = tuple(p for p in PURPOSES if p.names[0] in ("get_weather", "get_time", "search", "add"))
 
 HELD_OUT = (
     Purpose(("get_population", "population"), ("Get the population of a city",), (CITY,),
