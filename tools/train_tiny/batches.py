@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from . import render
+from . import render, tokens
 from .conversations import conversation
 from .draw import Draw
 
-ROWS = (128, 256, 512, 1024)
+ROWS = (128, 256, 384, 512, 768, 1024, 2048)
 BATCH_TOKENS = 4096
 CHUNK = 4096  # conversations packed together
 N_POSITIONS = 2048
@@ -52,7 +52,7 @@ CURRICULUM = (
     Lessons(drills=0.05, tools=0.2),
     *[Lessons(drills=0.02, tools=0.45)] * 3,
     *[Lessons(drills=0.02, tools=0.35, single=0.65, first=3.0, history=0.5)] * 3,
-    Lessons(drills=0.02, tools=0.4, sums=0.1, single=0.6, first=3.0, history=0.6),
+    Lessons(drills=0.02, tools=0.4, sums=0.25, single=0.6, first=2.0, history=0.8),
 )
 
 Ints = npt.NDArray[np.int32]
@@ -61,13 +61,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Batch:
-    """(rows, time) each; `weights` are those of predicting `targets`, 0 for padding."""
+    """Rows of tokens, (rows, time) each, and what is to be predicted in them, (rows, time / 2) each."""
 
     tokens: Ints
-    targets: Ints
-    weights: Floats
     positions: Ints
-    segments: Ints
+    segments: Ints  # 0 for padding
+    places: Ints  # the times after which ...
+    targets: Ints  # ... these come
+    weights: Floats  # of predicting them, 0 for none
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self.pieces = tokens.pieces(tokenizer)
         self._opening = tokenizer.encode("<|im_start|>assistant\n").ids
         self._end = tokenizer.token_to_id("<|im_end|>")
         self._breaks = {i for t, i in tokenizer.get_vocab().items() if "Ċ" in t} | {self._opening[0]}
@@ -94,8 +96,8 @@ class Encoder:
         n_first = min(N_FIRST, len(completion))
         weights = self._history(prompt, lessons.history)
         weights += [lessons.first] * n_first + [1.0] * (len(completion) - n_first)
-        tokens = prompt + completion
-        return Sample(tokens, weights, self._positions(draw, tokens))
+        whole = prompt + completion
+        return Sample(whole, weights, self._positions(draw, whole))
 
     def _history(self, prompt: list[int], weight: float) -> list[float]:
         """Earlier answers count too, but for their first token: it says whether to think, and history never thinks."""
@@ -127,7 +129,7 @@ def batches(tokenizer: Tokenizer, *, seed: int, chunk: int = 0) -> Iterator[Batc
     waiting: dict[int, list[list[Sample]]] = {size: [] for size in ROWS}
     while True:
         lessons = CURRICULUM[min(chunk, len(CURRICULUM) - 1)]
-        draws = (Draw(f"{seed}/{chunk * CHUNK + i}") for i in range(CHUNK))
+        draws = (Draw(f"{seed}/{chunk * CHUNK + i}", pieces=encoder.pieces) for i in range(CHUNK))
         samples = [encoder.encode(draw, lessons) for draw in draws]
         chunk += 1
         for size, row in _packed([s for s in samples if len(s.tokens) <= ROWS[-1] + 1]):
@@ -137,7 +139,7 @@ def batches(tokenizer: Tokenizer, *, seed: int, chunk: int = 0) -> Iterator[Batc
             shuffle.shuffle(rows)
             n = BATCH_TOKENS // size
             while len(rows) >= n:
-                ready.append(_batch(size, rows[:n]))
+                ready.append(_batch(size, rows[:n], shuffle))
                 del rows[:n]
         for i in shuffle.permutation(len(ready)):
             yield ready[i]
@@ -162,7 +164,7 @@ def _packed(samples: list[Sample]) -> Iterator[tuple[int, list[Sample]]]:
         yield size, row
 
 
-def _batch(size: int, rows: list[list[Sample]]) -> Batch:
+def _batch(size: int, rows: list[list[Sample]], shuffle: np.random.Generator) -> Batch:
     shape = (len(rows), size)
     tokens, targets, positions, segments = (np.zeros(shape, np.int32) for _ in range(4))
     weights = np.zeros(shape, np.float32)
@@ -176,4 +178,8 @@ def _batch(size: int, rows: list[list[Sample]]) -> Batch:
             positions[r, start:end] = s.positions[:-1]
             segments[r, start:end] = segment
             start = end
-    return Batch(tokens, targets, weights, positions, segments)
+    # The heaviest half, and of equals any: nearly always all that tiny says, and some of the prompts.
+    order = np.lexsort((shuffle.random(shape), -weights))[:, : size // 2]
+    places = np.sort(order, axis=1).astype(np.int32)
+    targets, weights = np.take_along_axis(targets, places, axis=1), np.take_along_axis(weights, places, axis=1)
+    return Batch(tokens, positions, segments, places, targets, weights)

@@ -28,6 +28,7 @@ ROPE_THETA = 1_000_000.0
 # the work of the full square, and it stays in the cache.  Measured: 2.1 times
 # as fast at 512 tokens, 2.7 times at 1024.
 BLOCK = 128
+MASKED = -1e9
 
 
 @dataclass(frozen=True)
@@ -71,43 +72,61 @@ def n_parameters(params: Params) -> int:
     return sum(int(w.size) for w in params.values())
 
 
-def logits(params: Params, shape: Shape, tokens: jax.Array, positions: jax.Array, segments: jax.Array) -> jax.Array:
-    """Next-token logits.
+def logits(
+    params: Params, shape: Shape, tokens: jax.Array, positions: jax.Array, segments: jax.Array, places: jax.Array
+) -> jax.Array:
+    """Next-token logits, where they are asked for.
 
     Args:
         tokens: int, (batch, time).
         positions: int, (batch, time); where RoPE places each token.
         segments: int, (batch, time); a token sees only its own segment's past.
+        places: int, (batch, n); the times whose next token is to be predicted.
 
     Returns:
-        float32, (batch, time, n_vocab).
+        float32, (batch, n, n_vocab).
     """
     n_batch, n_time = tokens.shape
     turn = _angles(shape, positions)
     split = (n_batch, n_time, shape.n_head, shape.d_head)
+    masks = _masks(segments)
     x = params["embed"][tokens]
     for i in range(shape.n_layer):
         h = _norm(x, params[f"{i}.attn_norm"])
         q = _rotate((h @ params[f"{i}.q"].T).reshape(split), turn)
         k = _rotate((h @ params[f"{i}.k"].T).reshape(split), turn)
         v = (h @ params[f"{i}.v"].T).reshape(split)
-        x = x + _attend(q, k, v, segments).reshape(x.shape) @ params[f"{i}.o"].T
+        x = x + _attend(q, k, v, masks).reshape(x.shape) @ params[f"{i}.o"].T
+        if i == shape.n_layer - 1:
+            # Nobody looks at the other places any more.
+            x = jnp.take_along_axis(x, places[:, :, None], axis=1)
         h = _norm(x, params[f"{i}.ffn_norm"])
         x = x + (jax.nn.silu(h @ params[f"{i}.gate"].T) * (h @ params[f"{i}.up"].T)) @ params[f"{i}.down"].T
     return _norm(x, params["norm"]) @ params["embed"].T
 
 
-def _attend(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
-    """Causal attention within segments; all of (batch, time, head, d_head)."""
-    mixed = []
-    for start in range(0, q.shape[1], BLOCK):
-        end = min(start + BLOCK, q.shape[1])
+def _masks(segments: jax.Array) -> list[jax.Array]:
+    """For each block of queries what is added to its scores: causal, and within the segment."""
+    masks = []
+    for start in range(0, segments.shape[1], BLOCK):
+        end = min(start + BLOCK, segments.shape[1])
         causal = jnp.arange(start, end)[:, None] >= jnp.arange(end)
         visible = causal & (segments[:, start:end, None] == segments[:, None, :end])
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q[:, start:end], k[:, :end]) * q.shape[-1] ** -0.5
-        weights = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e9))
-        mixed.append(jnp.einsum("bhqk,bkhd->bqhd", weights, v[:, :end]))
-    return jnp.concatenate(mixed, axis=1)
+        masks.append(jnp.where(visible, 0.0, MASKED)[:, None])
+    return masks
+
+
+def _attend(q: jax.Array, k: jax.Array, v: jax.Array, masks: list[jax.Array]) -> jax.Array:
+    """Attention under the masks; all of (batch, time, head, d_head)."""
+    q, k, v = (x.swapaxes(1, 2) for x in (q * q.shape[-1] ** -0.5, k, v))
+    mixed = []
+    for block, mask in enumerate(masks):
+        end = mask.shape[-1]
+        scores = q[:, :, block * BLOCK : end] @ k[:, :, :end].swapaxes(2, 3) + mask
+        # Divided after the product with v, which is 4 to 60 times smaller than the weights.
+        weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
+        mixed.append(weights @ v[:, :, :end] / weights.sum(axis=-1, keepdims=True))
+    return jnp.concatenate(mixed, axis=2).swapaxes(1, 2)
 
 
 def _norm(x: jax.Array, weight: jax.Array) -> jax.Array:

