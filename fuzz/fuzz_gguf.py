@@ -101,8 +101,12 @@ def read(gguf: GGUF) -> None:
 def guided() -> None:
     import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
+    # It begins with a file that has something of everything; what it finds on the way is kept beside that.
+    corpus = Path(tempfile.gettempdir()) / "power-fuzz-gguf"
+    corpus.mkdir(exist_ok=True)
+    (corpus / "small").write_bytes(b"".join(seeds()[0]))
     atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], check_bytes)
+    atheris.Setup([sys.argv[0], *sys.argv[2:], str(corpus)], check_bytes)
     atheris.Fuzz()
 
 

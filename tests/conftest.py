@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -9,12 +10,20 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from power.config import Config
 from power.serve import serve
 
 from .support import add_model
 from .worker.models import write_model
+
+# No test fails for being slow: that is the machine's affair. And CI, which nobody can ask again, tries the same cases
+# every time; new ones are for those who run the tests by hand, and for the fuzz targets.
+settings.register_profile(
+    "power", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("power")
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 

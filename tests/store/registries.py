@@ -6,6 +6,7 @@ Both speak the same protocol; what holds of a healthy one is tested on both.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any
+from socketserver import BaseRequestHandler, BaseServer, ThreadingTCPServer
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -189,9 +190,17 @@ class FakeRegistry(ThreadingHTTPServer):
         return [request for request in self.seen if request[0] == method and part in request[1]]
 
 
+def fake_registry() -> AbstractContextManager[FakeRegistry]:
+    return in_thread(FakeRegistry())
+
+
+S = TypeVar("S", bound=BaseServer)
+
+
 @contextmanager
-def fake_registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as server:
+def in_thread(server: S) -> Iterator[S]:
+    """The server, while it serves in a thread of its own."""
+    with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -199,6 +208,18 @@ def fake_registry() -> Iterator[FakeRegistry]:
         finally:
             server.shutdown()
             thread.join(10)
+
+
+def add_model(fake: FakeRegistry, data: bytes) -> str:
+    """Have the registry serve a model of one layer and a config; its name."""
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    fake.blobs = {digest: data, f"sha256:{hashlib.sha256(b'{}').hexdigest()}": b"{}"}
+    layers = [
+        {"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": len(data)}
+        for digest, data in fake.blobs.items()
+    ]
+    fake.manifests["team/model:v1"] = json.dumps({"config": layers[1], "layers": layers[:1]}).encode()
+    return f"{fake.host}/team/model:v1"
 
 
 class _Forward(BaseRequestHandler):

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,13 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
+import trio
 
 from power.errors import RegistryError, StoreError
 from power.store import Store
 from tests.store.conftest import Shelf
 from tests.store.moving import QUICK, pulled, pushed
-from tests.store.registries import FakeRegistry, Handler
+from tests.store.registries import FakeRegistry, Handler, add_model
 
 DATA = random.Random(0).randbytes(10_500)  # eleven parts
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -30,14 +32,7 @@ BLOB = DIGEST.replace(":", "-")
 
 @pytest.fixture
 def name(fake: FakeRegistry) -> str:
-    """A model of the fake registry: one large layer and a config."""
-    fake.blobs = {DIGEST: DATA, f"sha256:{hashlib.sha256(b'{}').hexdigest()}": b"{}"}
-    layers = [
-        {"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": len(data)}
-        for digest, data in fake.blobs.items()
-    ]
-    fake.manifests["team/model:v1"] = json.dumps({"config": layers[1], "layers": layers[:1]}).encode()
-    return f"{fake.host}/team/model:v1"
+    return add_model(fake, DATA)
 
 
 def is_blob(request: Handler) -> bool:
@@ -334,3 +329,38 @@ async def test_a_push_may_be_sent_elsewhere_part_by_part(store: Store, shelf: Sh
 async def test_nobody_there(store: Store, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"^pull model manifest: cannot reach 127.0.0.1:1: "):
         await pulled(store, "127.0.0.1:1/team/model:v1")
+
+
+# A disk with room for so much, as near as a process can have one without being root: the kernel takes no more.
+CRAMPED = """
+import resource, sys, trio
+from pathlib import Path
+from power.config import Config
+from power.errors import StoreError
+from power.store import open_store, pull
+async def main(data_dir, name):
+    async with open_store(Config(data_dir=Path(data_dir))) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        try:
+            async with pull(store, name, insecure=True) as events:
+                async for event in events:
+                    pass
+        except StoreError as error:
+            print(error)
+trio.run(main, *sys.argv[1:])
+"""
+
+
+async def test_what_the_kernel_does_not_take_is_told_and_nothing_is_lost(
+    store: Store, shelf: Shelf, fake: FakeRegistry, name: str
+) -> None:
+    shelf.model("registry.ollama.ai/library/other/latest")
+    command = [sys.executable, "-c", CRAMPED, str(shelf.models_dir.parent), name]
+
+    done = await trio.run_process(command, capture_stdout=True)
+
+    assert b"cannot download a blob in the store at " in done.stdout
+    assert b"File too large" in done.stdout
+    assert list(map(str, store.manifests.names())) == ["other:latest"]
+    await pulled(store, name)
+    assert is_whole(store)

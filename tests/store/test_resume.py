@@ -22,7 +22,7 @@ from power.store.limits import Limits
 from power.store.parts import Part, frontier, load, plan, save
 from tests.store.conftest import Shelf
 from tests.store.moving import QUICK, pulled, pushed
-from tests.store.registries import CountingProxy, FakeRegistry, docker_registry
+from tests.store.registries import CountingProxy, FakeRegistry, add_model, docker_registry
 from tests.support import wait_until
 
 PART = 2**18
@@ -89,14 +89,7 @@ async def test_a_pull_that_is_killed_goes_on_with_the_parts_that_are_not_finishe
 
 @pytest.fixture
 def name(fake: FakeRegistry) -> str:
-    digest = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
-    fake.blobs = {digest: DATA, f"sha256:{hashlib.sha256(b'{}').hexdigest()}": b"{}"}
-    layers = [
-        {"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": len(data)}
-        for digest, data in fake.blobs.items()
-    ]
-    fake.manifests["team/model:v1"] = json.dumps({"config": layers[1], "layers": layers[:1]}).encode()
-    return f"{fake.host}/team/model:v1"
+    return add_model(fake, DATA)
 
 
 def blob_of(store: Store) -> Path:

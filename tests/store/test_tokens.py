@@ -7,10 +7,9 @@ import datetime
 import hashlib
 import json
 import stat
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from power.store.auth import load_key
 from power.store.limits import Limits
 from tests.store.conftest import Shelf
 from tests.store.moving import QUICK, pulled, pushed
-from tests.store.registries import docker_registry
+from tests.store.registries import docker_registry, in_thread
 
 SERVICE = "test-registry"
 ISSUER = "test-issuer"
@@ -98,16 +97,8 @@ class _TokenHandler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def token_server() -> Iterator[TokenServer]:
-    with TokenServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join(10)
+def token_server() -> AbstractContextManager[TokenServer]:
+    return in_thread(TokenServer())
 
 
 @pytest.fixture
