@@ -6,16 +6,15 @@ so that `power --help` comes at once.
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
 from power import __version__
+from power.cli import model_commands, run_command, serve_command
 from power.cli.gguf import app as gguf_app
 from power.cli.grammar import app as grammar_app
-from power.cli.model_commands import register
-from power.cli.start import log_to_stderr, read_config, run_trio
+from power.cli.start import read_config, run_trio
 from power.errors import BadRequest
 
 EPILOGUE = """\
@@ -36,24 +35,10 @@ Environment, as in Ollama:
   OLLAMA_CONTEXT_LENGTH     Tokens, where a request does not say (4096)
   OLLAMA_NUM_GPU            Layers on the GPU (-1: as many as fit)
   OLLAMA_FLASH_ATTENTION, OLLAMA_KV_CACHE_TYPE, OLLAMA_ORIGINS, OLLAMA_DEBUG,
-  OLLAMA_NOHISTORY
+  OLLAMA_NOHISTORY, OLLAMA_NOPRUNE
 
 Files:
   ~/.power                  Models, history, config.toml (or in POWER_HOME)
-"""
-RUN_EPILOGUE = """\
-Examples:
-  power run
-  power run tiny "What is 2 + 3?"
-  power run tiny --think --verbose "How many legs do two cats have?"
-  power run tiny -o temperature=0 -o seed=1 Hello
-  git diff | power run some-model "Write a commit message."
-"""
-SERVE_EPILOGUE = """\
-Examples:
-  power serve
-  power serve --host 0.0.0.0 --port 8080 --num-parallel 8
-  OLLAMA_HOST=127.0.0.1:8080 power serve
 """
 
 app = App(
@@ -70,138 +55,8 @@ app = App(
     group_commands=Group("Commands", sort_key=0),
 )
 
-
-@app.command(sort_key=0, help_epilogue=RUN_EPILOGUE, usage="Usage: power run [OPTIONS] [MODEL] [PROMPT...]")
-def run(
-    model: str = "tiny",
-    /,
-    *prompt: str,
-    system: str | None = None,
-    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative=(), consume_multiple=False)] = None,
-    think: str | None = None,
-    hidethinking: bool = False,
-    format: str | None = None,
-    keepalive: str | None = None,
-    insecure: bool = False,
-    nowordwrap: bool = False,
-    verbose: bool = False,
-) -> int:
-    """Chat with a model, or get one answer.
-
-    Without a prompt, and on a terminal, this is a conversation. Otherwise the
-    prompt is what comes in through a pipe, followed by the words given.
-
-    A model that is not here is pulled first. A running server does the work;
-    where there is none, this command does it itself.
-
-    Parameters
-    ----------
-    model
-        The model's name (tiny).
-    prompt
-        The words of the prompt.
-    system
-        System message, in place of the model's own.
-    option
-        NAME=VALUE, such as temperature=0 or seed=1; may be repeated.
-    think
-        --think, or --think=VALUE: true, false, low, medium, high or max.
-    hidethinking
-        Let it think, but do not show it.
-    format
-        "json", or a JSON schema for the answer to follow.
-    keepalive
-        How long the model stays loaded: 5m, 0 (not at all), -1 (for ever).
-    insecure
-        Pull a missing model over plain HTTP, or from a host nobody vouches for.
-    nowordwrap
-        Do not wrap lines at word borders.
-    verbose
-        Show statistics after each answer.
-    """
-    from power.cli.parameters import read_format, read_parameters, read_think
-    from power.cli.run import Request
-    from power.cli.run import run as run_model
-    from power.durations import parse_keep_alive
-
-    if keepalive is not None:
-        parse_keep_alive(keepalive)  # a slip is told here, before a model is loaded
-    request = Request(
-        model=model,
-        prompt=_prompt(prompt),
-        system=system,
-        options=read_parameters(option or []),
-        format=read_format(format),
-        think=read_think(think),
-        keep_alive=keepalive,
-        insecure=insecure,
-        hide_thinking=hidethinking,
-        wordwrap=not nowordwrap,
-        verbose=verbose,
-    )
-    return int(run_trio(run_model, read_config(), request))
-
-
-def _prompt(words: tuple[str, ...]) -> str | None:
-    """What is piped in, then the words; None if a person is to be asked."""
-    is_piped = sys.stdin is not None and not sys.stdin.isatty()
-    parts = [sys.stdin.read() if is_piped else "", *words]
-    if not is_piped and not words and sys.stdout.isatty():
-        return None
-    return " ".join(part for part in parts if part)
-
-
-@app.command(alias="start", sort_key=1, help_epilogue=SERVE_EPILOGUE)
-def serve(
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    data_dir: str | None = None,
-    num_parallel: int | None = None,
-    max_loaded_models: int | None = None,
-    max_queue: int | None = None,
-    keep_alive: str | None = None,
-    context_length: int | None = None,
-    num_thread: int | None = None,
-    gpu_layers: int | None = None,
-    debug: bool | None = None,
-) -> None:
-    """Serve models over HTTP, until Ctrl-C.
-
-    Flags outrank the environment, which outranks config.toml.
-
-    Parameters
-    ----------
-    host
-        Address to listen on; 0.0.0.0 for all (127.0.0.1).
-    port
-        Port to listen on (11434).
-    data_dir
-        Where models and history are (~/.power).
-    num_parallel
-        Requests a model answers at once (4).
-    max_loaded_models
-        Models loaded at once (3).
-    max_queue
-        Requests that may wait for a model (512).
-    keep_alive
-        How long a model stays loaded after its last request (5m).
-    context_length
-        Context length where neither request nor model says (4096).
-    num_thread
-        Threads a model computes with (0: one per core).
-    gpu_layers
-        Layers on the GPU (-1: as many as fit).
-    debug
-        Log more.
-    """
-    flags = dict(locals())
-    from power.config import load_config
-    from power.serve import serve_until_signalled
-
-    config = load_config(flags)
-    log_to_stderr("DEBUG" if config.debug else "INFO")
-    run_trio(serve_until_signalled, config)
+run_command.register(app)
+serve_command.register(app)
 
 
 @app.command(name="list", alias="ls", sort_key=2, help_epilogue="")
@@ -294,12 +149,12 @@ def stop(model: str, /) -> None:
     run_trio(stop_model, read_config(), model)
 
 
-register(app)
+model_commands.register(app)
 app.command(gguf_app)
 app.command(grammar_app)
 
 
-@app.command(name="help", sort_key=6, help_epilogue="")
+@app.command(name="help", sort_key=9, help_epilogue="")
 def help_(*command: str) -> None:
     """Show this page, or that of a command."""
     if command and command[0] not in app:
