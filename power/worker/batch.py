@@ -9,22 +9,35 @@ cancelled between two pieces.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Tokens. Flash attention on a CPU takes queries in tiles of 64 (ggml-cpu/ops.cpp): 67 tokens took
-# 520 ms where 64 took 370 (0.5B, one thread), and fewer than a tile go a slower way.
-TILE = 64
-DECODING_TARGET = 0.15  # seconds a step may take while others wait for their next token
-PREFILL_TARGET = 0.5  # seconds a step may take at all: a Cancel is noticed after it
-FAIR_SHARE = 4  # one part in so many of the prefill is dealt out evenly
+# Tokens a step may have together: few different shapes, and from 64 on whole tiles. Flash attention on
+# a CPU takes queries in tiles of 64 (ggml-cpu/ops.cpp): 67 tokens took 520 ms where 64 took 370 (0.5B,
+# one thread). Below, a token of 8 costs 2.5 times as much as one of 64, of 16 twice, of 24 1.25 times.
+SIZES = (4, 8, 16, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+TILE = 64  # the first step's size, when nothing is known
+STEP_SECONDS = 0.1  # that a step should take while others wait for their next token
+# A step may take so many times the target: half the work for each token is worth a little more time.
+LENIENCE = 1.4
+PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
+HOPE = 0.75  # of what it would take in proportion, a larger step is hoped to take
+FORGETTING = 0.998  # per step, of how slow a size was: it is tried again some time
+FAIR_SHARE = 4  # one part in so many of the prompts' tokens goes to who was passed over most
 
 
 class Work(NamedTuple):
-    """What one sequence has to be decoded: `pending` tokens, at least 1; `decodes`: its answer has begun."""
+    """What one sequence has to do.
+
+    `pending` tokens are known and not decoded, at least 1; `n_now` of them may be decoded in this step, none if it
+    waits for another sequence; `decodes`: its answer has begun; `n_passed_over` steps since it had a part in one.
+    """
 
     pending: int
+    n_now: int
     decodes: bool
+    n_passed_over: int = 0
 
 
 class Chunk(NamedTuple):
@@ -46,58 +59,77 @@ def plan_step(work: Sequence[Work], extra: int) -> list[Chunk]:
         extra: how many tokens the step may take beside one for each sequence that decodes.
 
     Returns:
-        One chunk for every sequence, those that decode first.  They share
-        `extra` before prompts do, but no prompt gets less than one token.
+        A chunk for every sequence that decodes, and then for some of those that
+        read their prompts.  Tokens that are known beforehand go before prompts,
+        but one token of a prompt is always in it.
     """
-    prompts = sorted((n, index) for index, (n, decodes) in enumerate(work) if not decodes and n > 1)
-    decoding = []
-    for index, (n, decodes) in enumerate(work):
-        if decodes or n == 1:
-            take = min(n, 1 + max(0, extra - len(prompts)))
-            extra -= take - 1
-            decoding.append(Chunk(index, take, int(take == n)))
-    return decoding + _share(prompts, extra)
+    decoding = [(one.n_now, index) for index, one in enumerate(work) if _decodes(one)]
+    prompts = [(one.n_now, index) for index, one in enumerate(work) if one.n_now and not _decodes(one)]
+    taken: dict[int, int] = {}
+    for n, index in decoding:
+        taken[index] = min(n, 1 + max(0, extra - bool(prompts)))
+        extra -= taken[index] - 1
+    if prompts:
+        _share(prompts, max(1, extra), max(prompts, key=lambda item: work[item[1]].n_passed_over)[1], taken)
+    return [Chunk(index, n, int(n == work[index].pending)) for index, n in taken.items()]
 
 
-def _share(prompts: list[tuple[int, int]], prefill: int) -> list[Chunk]:
-    """Deal out a part evenly, so that all make progress; the rest to the shortest, so that many finish early."""
-    if not prompts:
-        return []
-    even = max(1, prefill // FAIR_SHARE // len(prompts))
-    rest = max(0, prefill - sum(min(n, even) for n, _ in prompts))
-    chunks = []
-    for n, index in prompts:
-        take = min(n, even)
-        extra = max(0, min(n - take, rest))
-        rest -= extra
-        chunks.append(Chunk(index, take + extra, int(take + extra == n)))
-    return chunks
+def _decodes(work: Work) -> bool:
+    # The last token of a prompt is as urgent as those of an answer: somebody has waited for all of it.
+    return work.n_now > 0 and (work.decodes or work.pending == 1)
+
+
+def _share(prompts: list[tuple[int, int]], n_tokens: int, oldest: int, taken: dict[int, int]) -> None:
+    """Deal out a part to who was passed over most, so that all make progress; the rest to the shortest, so that many
+    finish early."""
+    sizes = {index: n for n, index in prompts}
+    taken[oldest] = min(sizes[oldest], max(1, n_tokens // FAIR_SHARE))
+    n_tokens -= taken[oldest]
+    for n, index in sorted(prompts):
+        take = min(n - taken.get(index, 0), n_tokens)
+        n_tokens -= take
+        if take:
+            taken[index] = taken.get(index, 0) + take
 
 
 class Pace:
-    """How many prompt tokens a step may take, from how fast they have been so far."""
+    """How many tokens a step may take, from how long steps of each size took so far."""
 
-    def __init__(self, n_batch: int) -> None:
+    def __init__(self, n_batch: int, step_seconds: float = STEP_SECONDS) -> None:
+        self._target = step_seconds
         self._n_batch = n_batch
-        self._seconds_per_token = 0.0  # 0: not measured yet
+        self._seconds: dict[int, float] = {}  # by size
+
+    def extra(self, n_decoding: int) -> int:
+        """Tokens for the next step beside one for each of `n_decoding` sequences that wait for their next one."""
+        aim = self._target * (LENIENCE if n_decoding else PATIENCE)
+        sizes = [size for size in SIZES if size < self._n_batch] + [self._n_batch]
+        fitting = [size for size in sizes if self._estimate(size) <= aim]
+        return max(0, max(fitting, default=sizes[0]) - n_decoding)
 
     def prefill(self, n_decoding: int) -> int:
-        """Tokens of prompts for the next step, in which `n_decoding` sequences wait for their next token.
-
-        Together they are a power of two or all of the batch: few different
-        shapes, and whole tiles.
-        """
-        return max(1, self._step_size(DECODING_TARGET if n_decoding else PREFILL_TARGET) - n_decoding)
+        """The same, but something always goes on."""
+        return max(1, self.extra(n_decoding))
 
     def record(self, n_tokens: int, seconds: float) -> None:
-        """A step of `n_tokens` took so long; only steps with a prompt in them tell anything."""
-        if n_tokens < TILE // 2:
-            return
-        measured = seconds / n_tokens
-        old = self._seconds_per_token or measured
-        self._seconds_per_token = (old + measured) / 2
+        """A step of `n_tokens` took so long."""
+        self._seconds = {size: old * FORGETTING for size, old in self._seconds.items()}
+        size = _size_of(n_tokens)
+        measured = seconds * size / n_tokens
+        self._seconds[size] = (self._seconds.get(size, measured) + measured) / 2
 
-    def _step_size(self, target: float) -> int:
-        """Tokens that take `target` seconds, as far as it can be known."""
-        n = int(target / self._seconds_per_token) if self._seconds_per_token else TILE
-        return min(max(TILE, 1 << n.bit_length() >> 1), self._n_batch)
+    def _estimate(self, size: int) -> float:
+        """Seconds for a step of so many tokens; hopeful where nothing is known."""
+        size = _size_of(size)
+        if not self._seconds:
+            return 0.0 if size <= TILE else float("inf")
+        if size in self._seconds:
+            return self._seconds[size]
+        smaller = max((known for known in self._seconds if known < size), default=0)
+        if smaller:
+            return self._seconds[smaller] * size / smaller * HOPE
+        return min(self._seconds.values()) * HOPE
+
+
+def _size_of(n_tokens: int) -> int:
+    return SIZES[min(bisect_left(SIZES, n_tokens), len(SIZES) - 1)]

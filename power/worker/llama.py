@@ -38,8 +38,9 @@ class Llama:
     Attributes:
         n_ctx: tokens one sequence may use.
         n_cells: tokens all rows of the KV cache may hold together.
-        n_rows: rows of the KV cache.
+        n_rows: rows of the KV cache, for one sequence each.
         can_cut: whether a row can be cut and shared at any token (attention), or not (recurrent, hybrid).
+        can_shift: whether tokens in a row can move to earlier positions.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -52,10 +53,12 @@ class Llama:
         self.can_cut = not weights.keeps_state
         self.n_ctx = weights.n_ctx
         self.n_rows = load.n_slots
+        self._spare = self.n_rows  # one row more than there are slots, for parts of others
         self.n_batch = max(load.n_batch, load.n_slots)
         self.context = self._open_context()
         self.n_cells: int = c.llama_n_ctx(self.context)
         self._memory = c.llama_get_memory(self.context)
+        self.can_shift = self.can_cut and bool(c.llama_memory_can_shift(self._memory))
         self._n_swa: int = c.llama_model_n_swa(weights.model)
         self._batch = Batch(self.n_batch)
         self._n_logits = load.n_slots
@@ -91,19 +94,44 @@ class Llama:
         """Keep the first `n_tokens` of a row. False: this kind of memory cannot, and holds what it held."""
         return bool(c.llama_memory_seq_rm(self._memory, row, n_tokens, -1))
 
-    def copy(self, row: int, source: int, n_tokens: int) -> None:
-        """Let `row` share the first `n_tokens` of `source`."""
-        c.llama_memory_seq_cp(self._memory, source, row, 0, n_tokens)
+    def copy(self, row: int, source: int, start: int, end: int) -> None:
+        """Let `row` share tokens `start` … `end` of `source`, instead of its own there."""
+        c.llama_memory_seq_rm(self._memory, row, start, end)
+        c.llama_memory_seq_cp(self._memory, source, row, start, end)
 
-    def park(self, row: int) -> NDArray[np.uint8]:
-        """A copy of a row's state, for `restore`."""
+    def store(self, row: int, start: int, end: int) -> NDArray[np.uint8]:
+        """A copy of the state of tokens `start` … `end` of a row, for `load`."""
+        if not self.can_cut:
+            return self._read_state(row)
+        self.copy(self._spare, row, start, end)
+        state = self._read_state(self._spare)
+        self.cut(self._spare, 0)
+        return state
+
+    def load(self, row: int, state: NDArray[np.uint8], start: int, end: int) -> bool:
+        """Give a row tokens `start` … `end` of a stored state. False: there was no room, or it is none."""
+        if not self.can_cut:
+            return self._write_state(row, state)
+        if not self._write_state(self._spare, state):
+            return False
+        self.copy(row, self._spare, start, end)
+        return self.cut(self._spare, 0)
+
+    def shift(self, row: int, n_keep: int, n_discard: int) -> None:
+        """Forget `n_discard` tokens of a row after its first `n_keep`, and move those behind them up.
+
+        Only if `can_shift`, and no other row shares any of them.
+        """
+        c.llama_memory_seq_rm(self._memory, row, n_keep, n_keep + n_discard)
+        c.llama_memory_seq_add(self._memory, row, n_keep + n_discard, -1, -n_discard)
+
+    def _read_state(self, row: int) -> NDArray[np.uint8]:
         size: int = c.llama_state_seq_get_size(self.context, row)
         state = np.empty(size, np.uint8)
         written: int = c.llama_state_seq_get_data(self.context, _bytes_of(state), size, row)
         return state[:written]
 
-    def restore(self, row: int, state: NDArray[np.uint8]) -> bool:
-        """Give an empty row a saved state. False: there was no room, and the row is still empty."""
+    def _write_state(self, row: int, state: NDArray[np.uint8]) -> bool:
         return bool(c.llama_state_seq_set_data(self.context, _bytes_of(state), len(state), row))
 
     def holds(self, row: int, n_tokens: int) -> bool:
@@ -124,13 +152,13 @@ class Llama:
 
     def _open_context(self) -> c.llama_context_p:
         params = self.weights.context_params()
-        params.n_ctx = self.n_ctx * self.n_rows
+        params.n_ctx = self.weights.load.n_pool or self.n_ctx * self.n_rows
         params.n_batch = self.n_batch
         params.n_ubatch = min(N_UBATCH, self.n_batch)
-        params.n_seq_max = self.n_rows
+        params.n_seq_max = self.n_rows + 1  # and a spare one, for parts of a row
         # At most one row of logits per sequence and step; llama.cpp would keep room for one per token
         # (n_batch of them), and never keeps less than one per row.
-        params.n_outputs_max = self.n_rows
+        params.n_outputs_max = self.n_rows + 1
         context = self.weights.open_context(params)
         if not c.llama_get_causal_attn(context):
             raise LoadFailure(f"the model {self.weights.load.path} does not support generate")

@@ -1,33 +1,34 @@
 """Which rows of the KV cache hold which tokens, and how a new prompt uses them.
 
-A *row* is one of llama.cpp's sequence ids; there is one for every slot.  All
-rows share one pool of cells (`kv_unified`), so the beginning of a row that runs
-is taken over by `seq_cp`, which copies no data.  A row whose sequence has ended
-is *idle*: a prompt that goes on from it does so in place.  But attention walks
-over every cell in use, also those of idle rows (~2 ns for each cell, head and
-layer on a CPU: 1000 of them cost a 0.5B model 7 % of its speed), so when another
-prompt comes, idle rows are *parked*: their state is saved to main memory, from
-where it is restored in milliseconds when wanted.
+A *row* is one of llama.cpp's sequence ids; there is one for every slot.  The
+radix tree tells who has what: rows that run, rows whose sequence has ended
+(*idle*), and states saved to main memory.
 
-Recurrent and hybrid models keep a state instead of cells: it cannot be cut or
-shared in the middle.  There a row can only be continued where it stands.
+A prompt takes over the longest beginning that anybody has.  If another row is
+about to compute more of it, the prompt *follows*: it waits and takes over what
+has been computed, so that what prompts have in common is computed once, even
+when they come together.  Who computes is decided anew before each step, so a
+follower goes on by itself when the one ahead is cancelled.
+
+Attention walks over every cell in use, also those of idle rows (~2 ns for each
+cell, head and layer on a CPU: 1000 of them cost a 0.5B model 7 % of its speed),
+so when a prompt comes, what only idle rows hold is saved, from where it is
+loaded in milliseconds when wanted.
+
+How much of a row can be shared depends on the kind of memory:
+`power.worker.cells` for attention, `power.worker.states` for the others.
 
 Pure bookkeeping: what is to be done to the memory is returned as operations, in
-order, and has happened as far as this module is concerned.
+order, and has happened as far as this package is concerned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
-# Of a finished sequence, so many tokens (or that part) may be given up for going
-# on in its place; with more to lose, it is parked first.
-LOSS_TOKENS = 32
-LOSS_PART = 8
-GAIN_TOKENS = 16  # restoring is worth it only for so many tokens more than are at hand
+from power.worker.radix import Node, Save, Tree
 
 
 class Cut(NamedTuple):
@@ -38,25 +39,30 @@ class Cut(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """Let `row`, which is empty, have the first `n_tokens` of `source`."""
+    """Let `row` have tokens `start` … `end` of `source`, instead of its own if it has some there."""
 
     row: int
     source: int
-    n_tokens: int
+    start: int
+    end: int
 
 
-class Park(NamedTuple):
-    """Save a row's state under a new key; the row keeps it as well."""
-
-    row: int
-    key: int
-
-
-class Restore(NamedTuple):
-    """Put a saved state into `row`, which is empty; it stays saved as well."""
+class Store(NamedTuple):
+    """Save tokens `start` … `end` of a row under a new key; the row keeps them."""
 
     row: int
     key: int
+    start: int
+    end: int
+
+
+class Load(NamedTuple):
+    """Let `row` have tokens `start` … `end` of a saved state, which stays saved."""
+
+    row: int
+    key: int
+    start: int
+    end: int
 
 
 class Drop(NamedTuple):
@@ -65,7 +71,7 @@ class Drop(NamedTuple):
     key: int
 
 
-Operation = Cut | Copy | Park | Restore | Drop
+Operation = Cut | Copy | Store | Load | Drop
 
 
 class Seat(NamedTuple):
@@ -76,152 +82,211 @@ class Seat(NamedTuple):
     operations: tuple[Operation, ...]
 
 
-class Row(msgspec.Struct, eq=False):
-    """What is in one row's memory, or was and is parked."""
+class Turn(NamedTuple):
+    """What a row may do next, once `operations` are done.
 
-    tokens: list[int] = msgspec.field(default_factory=list)
-    busy: bool = False
-    last_used: int = 0  # by the table's own clock
-
-
-class Rows:
-    """The table of all rows, and of what is parked.
-
-    Args:
-        n_cells: tokens all rows can hold together; as many may be parked.
-        can_cut: whether the memory can be cut and shared at any token.
+    It holds its first `n_past` tokens now, some of which others may have computed, and may go
+    on with at most `n_tokens`: 0 if it waits for another, -1 for any number.
     """
 
-    def __init__(self, n_rows: int, n_cells: int, *, can_cut: bool) -> None:
-        self.rows = [Row() for _ in range(n_rows)]
-        self.parked: dict[int, Row] = {}
+    operations: tuple[Operation, ...]
+    n_past: int
+    n_tokens: int
+
+
+class Row:
+    """What one row holds: the first `n_past` tokens of the path to `leaf` and of `tail`."""
+
+    def __init__(self, leaf: Node) -> None:
+        self.leaf = leaf
+        self.tail: list[int] = []  # decoded since the tree was told
+        self.n_past = 0
+        self.busy = False
+        self.secret = False  # what comes after `leaf` is for nobody else
+        self.last_used = 0  # by the table's own clock; of a busy row, when it was seated
+
+
+class Rows(ABC):
+    """The table of all rows, and of what is saved.
+
+    Args:
+        n_cells: tokens all rows can hold together.
+        max_saved: of what `n_saved` counts.
+    """
+
+    def __init__(self, n_rows: int, n_cells: int, max_saved: int) -> None:
+        self.tree = Tree(can_cut=self.can_cut)
+        self.rows = [Row(self.tree.root) for _ in range(n_rows)]
+        self.saves: dict[int, Save] = {}
         self.n_cells = n_cells
-        self._can_cut = can_cut
+        self._max_saved = max_saved
         self._clock = 0
-        # Cells in use if no two rows shared any: never less than there really are,
-        # so staying within the pool by this count is staying within it.
-        self._n_used = 0
 
-    def seat(self, prompt: Sequence[int]) -> Seat:
-        """Give a prompt a row, with as much of it in memory as possible, but never its last token.
+    # -- a sequence's life --
 
-        Afterwards no idle row holds anything.
+    def seat(self, tokens: Sequence[int], *, secret: bool = False) -> Seat:
+        """Give a sequence a row, with as many of its tokens in memory as possible, but never the last.
+
+        Afterwards no idle row holds anything.  `secret`: nothing is taken over,
+        and nothing given.
 
         Raises:
             LookupError: every row is busy.
         """
-        wanted = list(prompt[:-1])  # the last one is decoded in any case: it has the first logits
-        index, operations = self._choose(wanted)
-        row = self.rows[index]
-        row.busy = True
-        row.last_used = self._tick()
+        operations = [operation for index in range(len(self.rows)) for operation in self._grow(index)]
+        wanted = [] if secret else list(tokens[:-1])  # the last one has the first logits, and is decoded in any case
+        index, more = self._take(*self.tree.match(wanted))
+        operations += more
         for other in self._idle():
-            operations += self._clear(other)
-        return Seat(index, len(row.tokens), (*operations, *self._trim()))
+            if other != index:
+                operations += self._clear(other)
+        row = self.rows[index]
+        row.busy, row.secret, row.last_used = True, secret, self._tick()
+        self._enter(index, self.tree.insert(wanted))
+        return Seat(index, row.n_past, (*operations, *self._trim()))
 
-    def extend(self, row: int, tokens: Sequence[int]) -> None:
-        """These tokens of the row were decoded."""
-        self.rows[row].tokens.extend(tokens)
-        self._n_used += len(tokens)
+    def turn(self, index: int) -> Turn:
+        """What the row may do in the next step, as things stand."""
+        row = self.rows[index]
+        return Turn((), row.n_past, -1) if row.n_past >= row.leaf.end else self._follow(index)
 
-    def leave(self, row: int) -> None:
+    def extend(self, index: int, tokens: Sequence[int]) -> list[Operation]:
+        """These tokens of the row were decoded. The operations are for what is to be saved now."""
+        row = self.rows[index]
+        n_new = row.n_past + len(tokens) - max(row.leaf.end, row.n_past)
+        if n_new > 0:
+            row.tail += tokens[-n_new:]
+        row.n_past += len(tokens)
+        return self._passed(index)
+
+    def leave(self, index: int) -> list[Operation]:
         """The sequence has ended; what it computed stays as cache."""
-        self.rows[row].busy = False
-        self.rows[row].last_used = self._tick()
+        row = self.rows[index]
+        operations = self._grow(index)
+        row.busy = False
+        row.last_used = self._tick()
+        if row.secret:
+            return [*operations, self.forget(index)]
+        self._enter(index, self.tree.insert(row.leaf.spell()[: row.n_past]))
+        return operations
 
-    def forget(self, row: int) -> Cut:
+    def forget(self, index: int) -> Cut:
         """What the row holds is not to be trusted: empty it. Busy or not, it stays so."""
-        self._set(self.rows[row], [])
-        return Cut(row, 0)
+        row = self.rows[index]
+        row.tail, row.n_past = [], 0
+        self._enter(index, self.tree.root)
+        return Cut(index, 0)
 
-    def make_room(self, n_tokens: int) -> list[Cut]:
-        """See to it that so many more cells are free, giving up idle rows, the longest unused first.
+    def park(self, index: int) -> list[Operation]:
+        """The sequence pauses: save what it has computed, and free its row."""
+        return [*self.leave(index), *self._clear(index), *self._trim()]
+
+    def make_room(self, n_tokens: int) -> list[Operation]:
+        """See to it that so many more cells are free, saving idle rows, the longest unused first.
 
         If even that is not enough, all idle rows are given up.
         """
-        cuts = []
-        idle = sorted(self._idle(), key=lambda index: self.rows[index].last_used)
-        for index in idle:
-            if self._n_used + n_tokens <= self.n_cells:
+        operations = []
+        for index in sorted(self._idle(), key=lambda index: self.rows[index].last_used):
+            if self.n_free >= n_tokens:
                 break
-            cuts.append(self.forget(index))
-        return cuts
+            operations += self._clear(index)
+        return [*operations, *self._trim()]
 
     def statistics(self) -> dict[str, int]:
         busy = sum(row.busy for row in self.rows)
-        parked = _count(self.parked.values())
-        return {"rows": len(self.rows), "busy": busy, "cells": self.n_cells, "used": self._n_used, "parked": parked}
+        return {"rows": len(self.rows), "busy": busy, "cells": self.n_cells, "used": self.n_used, "saved": self.n_saved}
 
-    def _choose(self, wanted: list[int]) -> tuple[int, list[Operation]]:
-        """The row for a prompt, and how it comes to hold the prompt's beginning."""
-        usable = [self._usable(row, wanted) for row in self.rows]
-        # Of equally good rows an idle one, since it may be taken in place.
-        best = max(range(len(self.rows)), key=lambda index: (usable[index], not self.rows[index].busy))
-        saved = {key: self._usable(row, wanted) for key, row in self.parked.items()}
-        key = max(saved, key=saved.__getitem__, default=-1)
-        if saved.get(key, 0) >= usable[best] + GAIN_TOKENS:
-            return self._restore(key, saved[key])
-        if usable[best] and not self.rows[best].busy:
-            return best, self._shorten(best, usable[best])
-        target = self._least_wanted()
-        operations = self._clear(target)
-        if usable[best]:
-            operations.append(Copy(target, best, usable[best]))
-            self._set(self.rows[target], wanted[: usable[best]])
-        return target, operations
+    @property
+    def n_free(self) -> int:
+        return self.n_cells - self.n_used
 
-    def _usable(self, row: Row, wanted: list[int]) -> int:
-        """How many tokens of the row a prompt can begin with."""
-        if self._can_cut:
-            return common_prefix(row.tokens, wanted)
-        return len(row.tokens) if not row.busy and _begins(wanted, row.tokens) else 0
+    # -- what depends on the kind of memory --
 
-    def _restore(self, key: int, n: int) -> tuple[int, list[Operation]]:
-        target = self._least_wanted()
-        saved = self.parked[key]
-        saved.last_used = self._tick()
-        operations: list[Operation] = [*self._clear(target), Restore(target, key)]
-        self._set(self.rows[target], list(saved.tokens))
-        return target, operations + self._shorten(target, n)
+    can_cut: bool
 
-    def _shorten(self, index: int, n: int) -> list[Operation]:
-        """Keep the first `n` tokens of an idle row, and the rest of it parked if it is worth that."""
+    @property
+    @abstractmethod
+    def n_used(self) -> int:
+        """Cells in use, shared ones counted once."""
+
+    @abstractmethod
+    def n_needed(self, tokens: Sequence[int]) -> int:
+        """Cells in use once all that busy rows know, and these tokens, were computed, and nothing else was kept."""
+
+    @property
+    @abstractmethod
+    def n_saved(self) -> int:
+        """How much is saved, in what it is limited by."""
+
+    @abstractmethod
+    def _take(self, nodes: list[Node], n_common: int) -> tuple[int, list[Operation]]:
+        """A row that is not busy, and how it comes to hold what can be had of the path's first `n_common` tokens."""
+
+    @abstractmethod
+    def _follow(self, index: int) -> Turn:
+        """The turn of a row whose prompt is not computed yet."""
+
+    @abstractmethod
+    def _unify(self, index: int, fresh: list[Node]) -> list[Operation]:
+        """The row has come to these nodes; others may have computed the same by chance."""
+
+    @abstractmethod
+    def _passed(self, index: int) -> list[Operation]:
+        """The row has come to where it is now."""
+
+    @abstractmethod
+    def _rescue(self, index: int) -> list[Operation]:
+        """Save what only this idle row has."""
+
+    # -- how rows enter and leave the tree --
+
+    def _enter(self, index: int, leaf: Node) -> None:
+        """From now on the row's tokens are those of the path to `leaf`."""
         row = self.rows[index]
-        n_lost = len(row.tokens) - n
-        if not n_lost:
+        old, row.leaf = row.leaf, leaf
+        for node in old.path():
+            node.rows.discard(index)
+        now = self._tick()
+        for node in leaf.path():
+            node.rows.add(index)
+            node.last_used = now
+        self.tree.prune(old)
+
+    def _grow(self, index: int) -> list[Operation]:
+        """Tell the tree what the row has decoded since."""
+        row = self.rows[index]
+        if not row.tail or row.secret:
             return []
-        parking = self._park(index) if n_lost > max(LOSS_TOKENS, len(row.tokens) // LOSS_PART) else []
-        self._set(row, row.tokens[:n])
-        return [*parking, Cut(index, n)]
+        leaf, tail = row.leaf, row.tail
+        row.tail = []
+        if leaf.parent and not leaf.children and not leaf.save and leaf.rows == {index}:
+            leaf.tokens += tail
+            return []
+        end = self.tree.insert(tail, leaf)
+        operations = self._unify(index, end.path()[len(leaf.path()) :])
+        self._enter(index, end)
+        return operations
 
     def _clear(self, index: int) -> list[Operation]:
-        """Park what an idle row holds, and empty it."""
-        if not self.rows[index].tokens:
-            return []
-        return [*self._park(index), self.forget(index)]
+        """Save what only this idle row has, and empty it."""
+        return [*self._rescue(index), self.forget(index)] if self.rows[index].n_past else []
 
-    def _park(self, index: int) -> list[Operation]:
-        row = self.rows[index]
-        if any(self._covers(saved, row) for saved in self.parked.values()):
-            return []
-        key = self._tick()
-        self.parked[key] = Row(list(row.tokens), last_used=row.last_used)
-        return [Park(index, key)]
+    def _store(self, index: int, start: int, nodes: list[Node]) -> Store:
+        save = Save(self._tick(), start, nodes[-1].end)
+        self.saves[save.key] = save
+        self.tree.attach(save, nodes)
+        return Store(index, save.key, start, save.end)
 
     def _trim(self) -> list[Operation]:
-        """Drop what is parked twice, and beyond the limit what was unused longest."""
+        """Drop saved states beyond the limit: what nothing saved goes on from, the longest unused first."""
         drops: list[Operation] = []
-        for key in sorted(self.parked, key=lambda key: self.parked[key].last_used):
-            saved = self.parked[key]
-            twice = any(self._covers(other, saved) for other in self.parked.values() if other is not saved)
-            if twice or _count(self.parked.values()) > self.n_cells:
-                del self.parked[key]
-                drops.append(Drop(key))
+        while self.n_saved > self._max_saved:
+            save = min(self.saves.values(), key=lambda save: (save.is_trunk(), save.nodes[-1].last_used))
+            del self.saves[save.key]
+            self.tree.detach(save)
+            drops.append(Drop(save.key))
         return drops
-
-    def _covers(self, one: Row, other: Row) -> bool:
-        """Whether whatever `other` is good for, `one` is good for as well."""
-        return one.tokens == other.tokens or (self._can_cut and _begins(one.tokens, other.tokens))
 
     def _idle(self) -> list[int]:
         return [index for index, row in enumerate(self.rows) if not row.busy]
@@ -230,35 +295,8 @@ class Rows:
         idle = self._idle()
         if not idle:
             raise LookupError("every row is busy")
-        return min(idle, key=lambda index: (bool(self.rows[index].tokens), self.rows[index].last_used))
-
-    def _set(self, row: Row, tokens: list[int]) -> None:
-        self._n_used += len(tokens) - len(row.tokens)
-        row.tokens = tokens
+        return min(idle, key=lambda index: (self.rows[index].n_past > 0, self.rows[index].last_used))
 
     def _tick(self) -> int:
         self._clock += 1
         return self._clock
-
-
-def _begins(whole: list[int], beginning: list[int]) -> bool:
-    return bool(beginning) and whole[: len(beginning)] == beginning
-
-
-def _count(rows: Iterable[Row]) -> int:
-    return sum(len(row.tokens) for row in rows)
-
-
-def common_prefix(a: list[int], b: list[int]) -> int:
-    """The number of tokens that two lists have in common at their beginnings."""
-    # List comparison runs in C: halving is some fifty times faster than a loop on a long prompt.
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low

@@ -15,7 +15,7 @@ from power.worker.logprobs import Distribution
 from power.worker.sampler import Sampler
 from power.worker.thinking import ThinkingBudget
 from power.worker.vocab import Vocab
-from power.worker.wire import Done, Piece, Start
+from power.worker.wire import Accepted, Done, Event, Piece, Start
 
 Reason = Literal["stop", "length", "cancel"]
 
@@ -25,8 +25,9 @@ class Sequence:
 
     Attributes:
         id: the server's number for it.
-        row: where its tokens are in the KV cache.
+        row: where its tokens are in the KV cache; -1: nowhere, it waits.
         tokens: prompt and answer; the first `n_past` of them are in the row.
+        n_passed_over: steps since it last had a part in one.
         ended: why it has ended, once it has.
     """
 
@@ -35,9 +36,13 @@ class Sequence:
         self.tokens = prompt
         self.row = -1
         self.n_past = 0
+        self.n_passed_over = 0
         self.ended: Reason | None = None
         self._n_prompt = len(prompt)
         self._n_cached = 0
+        self._is_accepted = False
+        self._has_paused = False
+        self._wants_tokens = start.want_tokens
         self._n_generated = 0
         # The last token need not fit: it is reported, but never decoded.
         room = n_ctx - len(prompt)
@@ -61,11 +66,33 @@ class Sequence:
         """Whether its answer has begun, so that somebody waits for the next token."""
         return self._n_generated > 0
 
-    def take_seat(self, row: int, n_cached: int) -> None:
-        """The row holds the prompt's first `n_cached` tokens already."""
+    def take_row(self, row: int, n_past: int) -> None:
+        """The row holds the first `n_past` tokens already."""
         self.row = row
-        self.n_past = self._n_cached = n_cached
+        self.n_past = n_past
+        if not self._has_paused:
+            self._n_cached = n_past
+
+    def catch_up(self, n_past: int) -> None:
+        """Others have computed so much of what it has in common with them."""
+        if not self._has_paused:
+            self._n_cached += n_past - self.n_past
+        self.n_past = n_past
+
+    def give_row(self) -> None:
+        """It has no row any more; what it will find cached later is its own work."""
+        self.row, self.n_past = -1, 0
+        self._has_paused = True
+
+    def accept(self) -> list[Event]:
+        """What the server is told when it gets its first row."""
+        if self._is_accepted:
+            return []
+        self._is_accepted = True
+        self._seated_at = self._first_at = self._last_at = perf_counter_ns()
         self._sampler.see(self.tokens)
+        tokens = tuple(self.tokens) if self._wants_tokens else ()
+        return [Accepted(self.id, self._n_prompt, self._n_cached, tokens)]
 
     def next_tokens(self, n: int) -> Tokens[int]:
         """The first `n` pending ones."""
@@ -74,6 +101,7 @@ class Sequence:
     def advance(self, n: int) -> None:
         """So many more tokens are in the row."""
         self.n_past += n
+        self.n_passed_over = 0
 
     def step(self, logits: NDArray[np.float32]) -> Piece | None:
         """Choose the next token from the logits after the last one; `ended` may be set afterwards.

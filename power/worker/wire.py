@@ -64,6 +64,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     kv_type: str  # "f16", "q8_0", …: the KV cache's cells
     alive_seconds: float = 5.0  # while there is work, something is said at least this often
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
+    n_pool: int = 0  # tokens all sequences may have together; 0: n_ctx for each slot
+    step_seconds: float = 0.1  # that a step should take while somebody waits for the next token
     embeds: bool = False  # for embeddings or scores alone: there will be no Start
     pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
 

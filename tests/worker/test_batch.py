@@ -3,98 +3,118 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import DECODING_TARGET, PREFILL_TARGET, TILE, Chunk, Pace, Work, plan_step
+from power.worker.batch import LENIENCE, PATIENCE, SIZES, STEP_SECONDS, TILE, Chunk, Pace, Work, plan_step
 
-PROMPTS = st.builds(Work, st.integers(1, 3000), st.just(False))
-DECODING = st.builds(Work, st.integers(1, 20), st.just(True))
-WORK = st.lists(PROMPTS | DECODING, min_size=1, max_size=16)
-BUDGET = st.integers(1, 2048)
+
+@st.composite
+def works(draw: st.DrawFn) -> Work:
+    decodes = draw(st.booleans())
+    pending = draw(st.integers(1, 20 if decodes else 3000))
+    n_now = pending if decodes else draw(st.integers(0, pending))
+    return Work(pending, n_now, decodes, draw(st.integers(0, 5)))
+
+
+WORK = st.lists(works(), min_size=1, max_size=16)
+EXTRA = st.integers(0, 2048)
 
 
 def is_prompt(work: Work) -> bool:
     return work.pending > 1 and not work.decodes
 
 
-def taken_by_prompts(work: list[Work], chunks: list[Chunk]) -> list[int]:
-    return [chunk.n_tokens for chunk in chunks if is_prompt(work[chunk.which])]
+@given(WORK, EXTRA)
+def test_nobody_gets_more_than_it_may_have_now(work: list[Work], extra: int) -> None:
+    chunks = plan_step(work, extra)
+
+    assert len({chunk.which for chunk in chunks}) == len(chunks)
+    assert all(1 <= chunk.n_tokens <= work[chunk.which].n_now for chunk in chunks)
 
 
-@given(WORK, BUDGET)
-def test_every_sequence_gets_something_and_none_more_than_it_has(work: list[Work], prefill: int) -> None:
-    chunks = plan_step(work, prefill)
+@given(WORK, EXTRA)
+def test_who_decodes_has_a_part_in_every_step_and_comes_first(work: list[Work], extra: int) -> None:
+    chunks = plan_step(work, extra)
+    decoding = [index for index, one in enumerate(work) if one.n_now and not is_prompt(one)]
 
-    assert sorted(chunk.which for chunk in chunks) == list(range(len(work)))
-    assert all(1 <= chunk.n_tokens <= work[chunk.which].pending for chunk in chunks)
+    assert [chunk.which for chunk in chunks[: len(decoding)]] == decoding
 
 
-@given(WORK, BUDGET)
-def test_logits_are_wanted_where_nothing_is_pending_any_more(work: list[Work], prefill: int) -> None:
-    for chunk in plan_step(work, prefill):
+@given(WORK, EXTRA)
+def test_logits_are_wanted_where_nothing_is_pending_any_more(work: list[Work], extra: int) -> None:
+    for chunk in plan_step(work, extra):
         assert chunk.n_logits == (chunk.n_tokens == work[chunk.which].pending)
 
 
-@given(WORK, BUDGET)
-def test_the_step_stays_within_the_budget(work: list[Work], extra: int) -> None:
-    chunks = plan_step(work, extra)
-    n_prompts = len(taken_by_prompts(work, chunks))
+@given(WORK, EXTRA)
+def test_the_step_stays_within_the_budget_and_uses_it_up(work: list[Work], extra: int) -> None:
+    n_tokens = sum(chunk.n_tokens for chunk in plan_step(work, extra))
+    n_decoding = sum(bool(one.n_now) and not is_prompt(one) for one in work)
+    has_prompts = any(one.n_now and is_prompt(one) for one in work)
+    wanted = sum(one.n_now for one in work)
 
-    assert sum(chunk.n_tokens for chunk in chunks) <= len(work) - n_prompts + max(extra, n_prompts)
-
-
-@given(WORK, BUDGET)
-def test_the_budget_is_used_up_while_there_are_prompts(work: list[Work], extra: int) -> None:
-    chunks = plan_step(work, extra)
-    n_decoding = len(work) - len(taken_by_prompts(work, chunks))
-
-    assert sum(chunk.n_tokens for chunk in chunks) >= min(sum(one.pending for one in work), n_decoding + extra)
+    assert n_tokens <= n_decoding + max(extra, has_prompts)
+    assert n_tokens >= min(wanted, n_decoding + extra)
 
 
-@given(WORK, BUDGET)
-def test_those_that_decode_come_first(work: list[Work], extra: int) -> None:
-    decoding = [not is_prompt(work[chunk.which]) for chunk in plan_step(work, extra)]
+@given(WORK, EXTRA)
+def test_something_goes_on_if_anything_can(work: list[Work], extra: int) -> None:
+    assert bool(plan_step(work, extra)) == any(one.n_now for one in work)
 
-    assert decoding == sorted(decoding, reverse=True)
+
+@given(st.lists(st.integers(2, 4000), min_size=1, max_size=12), st.integers(1, 300))
+def test_no_prompt_is_passed_over_for_longer_than_there_are_prompts(sizes: list[int], extra: int) -> None:
+    passed_over = [0] * len(sizes)
+    for _ in range(60):
+        work = [Work(n, n, False, passed_over[index]) for index, n in enumerate(sizes)]
+        served = {chunk.which for chunk in plan_step(work, extra)}
+        passed_over = [0 if index in served else n + 1 for index, n in enumerate(passed_over)]
+
+        assert max(passed_over) <= len(sizes)
+
+
+def test_a_short_prompt_is_not_stuck_behind_a_long_one() -> None:
+    chunks = plan_step([Work(30_000, 30_000, False), Work(100, 100, False)], 256)
+
+    assert {chunk.which: chunk.n_tokens for chunk in chunks} == {0: 156, 1: 100}
+
+
+def test_nor_is_a_long_one_starved_by_short_ones() -> None:
+    work = [Work(30_000, 30_000, False, 3), *[Work(200, 200, False)] * 3]
+
+    assert plan_step(work, 256)[0] == Chunk(0, 64, 0)
 
 
 def test_tokens_known_beforehand_go_before_prompts() -> None:
-    chunks = plan_step([Work(30_000, False), Work(9, True)], 16)
+    chunks = plan_step([Work(30_000, 30_000, False), Work(9, 9, True)], 16)
 
     assert chunks == [Chunk(1, 9, 1), Chunk(0, 8, 0)]
 
 
-def test_a_short_prompt_is_not_stuck_behind_a_long_one() -> None:
-    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step([Work(30_000, False), Work(100, False)], 256)}
-
-    assert chunks == {0: 156, 1: 100}
-
-
-def test_nor_is_a_long_one_starved_by_short_ones() -> None:
-    work = [Work(30_000, False), *[Work(200, False)] * 3]
-    chunks = {chunk.which: chunk.n_tokens for chunk in plan_step(work, 256)}
-
-    assert chunks[0] == 16
-
-
 @given(st.floats(1e-5, 1.0), st.sampled_from([32, 64, 512, 2000]), st.integers(0, 16))
-def test_a_step_with_a_prompt_stays_near_its_target(seconds_per_token: float, n_batch: int, n_decoding: int) -> None:
+def test_a_step_stays_near_its_target_once_the_speed_is_known(
+    seconds_per_token: float, n_batch: int, n_decoding: int
+) -> None:
     pace = Pace(n_batch)
-    pace.record(64, 64 * seconds_per_token)
-    n = pace.prefill(n_decoding) + n_decoding
+    for _ in range(30):
+        n = min(n_batch, max(pace.extra(n_decoding), n_decoding == 0) + n_decoding)
+        pace.record(n, n * seconds_per_token)
+    n = pace.extra(n_decoding) + n_decoding
 
-    target = DECODING_TARGET if n_decoding else PREFILL_TARGET
-    assert n <= TILE or n * seconds_per_token <= target * 1.01
-    assert min(TILE, n_batch) <= n <= n_batch
-    assert n == n_batch or n & (n - 1) == 0
+    aim = STEP_SECONDS * (LENIENCE if n_decoding else PATIENCE)
+    assert n <= max(SIZES[0], n_decoding) or n * seconds_per_token <= aim * 1.01
+    assert n <= max(n_batch, n_decoding)
+    assert n in (*SIZES, n_batch, n_decoding)
+
+
+def test_a_size_that_was_slow_once_is_tried_again() -> None:
+    pace = Pace(512)
+    pace.record(64, 10.0)
+    small = pace.extra(1)
+    for _ in range(3000):
+        pace.record(pace.extra(1) + 1, 0.01)
+
+    assert small < TILE <= pace.extra(1)
 
 
 @given(st.integers(1, 64), st.integers(0, 80))
 def test_there_is_always_room_for_some_of_a_prompt(n_batch: int, n_decoding: int) -> None:
     assert Pace(n_batch).prefill(n_decoding) >= 1
-
-
-def test_a_step_without_a_prompt_tells_nothing_about_the_speed_of_prompts() -> None:
-    pace = Pace(512)
-    before = pace.prefill(0)
-    pace.record(4, 10.0)
-
-    assert pace.prefill(0) == before

@@ -1,15 +1,21 @@
-"""The table of rows against a model of the memory it keeps the books of."""
+"""The tables of rows against a model of the memory they keep the books of."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from power.worker import prefix
-from power.worker.prefix import Copy, Cut, Drop, Operation, Park, Restore, Rows, common_prefix
+from power.worker import cells, states
+from power.worker.cells import CellRows
+from power.worker.prefix import Copy, Cut, Drop, Load, Operation, Rows, Store
+from power.worker.radix import Tree, common_prefix
+from power.worker.states import StateRows
 
+N_SLOTS, N_CTX, N_CELLS = 3, 16, 48
 PROMPTS = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=4)
 
@@ -19,26 +25,30 @@ class Memory:
 
     def __init__(self) -> None:
         self.rows: dict[int, list[tuple[int, int]]] = {}  # (cell, token)
-        self.parked: dict[int, list[int]] = {}
+        self.saved: dict[int, tuple[int, list[int]]] = {}
         self._next_cell = 0
 
     def do(self, operation: Operation) -> None:
         match operation:
-            case Copy(row, source, n):
-                assert not self.tokens(row), "a row that is copied to is empty"
-                self.rows[row] = self.rows[source][:n]
-                assert len(self.rows[row]) == n
+            case Copy(row, source, start, end):
+                cells = self.rows[source][start:end]
+                assert len(cells) == end - start > 0
+                assert len(self.tokens(row)) >= start, "a copy leaves no gap"
+                self.rows[row] = self.rows.get(row, [])[:start] + cells + self.rows.get(row, [])[end:]
             case Cut(row, n):
                 assert len(self.tokens(row)) >= n
                 self.rows[row] = self.rows.get(row, [])[:n]
-            case Park(row, key):
-                assert key not in self.parked
-                self.parked[key] = self.tokens(row)
-            case Restore(row, key):
-                assert not self.tokens(row), "a row that is restored to is empty"
-                self.decode(row, self.parked[key])
+            case Store(row, key, start, end):
+                assert key not in self.saved
+                assert len(self.tokens(row)) >= end > start
+                self.saved[key] = (start, self.tokens(row)[start:end])
+            case Load(row, key, start, end):
+                first, tokens = self.saved[key]
+                assert len(self.tokens(row)) == start, "a load goes on from what is there"
+                assert first <= start < end <= first + len(tokens)
+                self.decode(row, tokens[start - first : end - first])
             case Drop(key):
-                del self.parked[key]
+                del self.saved[key]
 
     def decode(self, row: int, tokens: list[int]) -> None:
         for token in tokens:
@@ -53,84 +63,148 @@ class Memory:
         return len({cell for row in self.rows.values() for cell, _ in row})
 
 
+class StateMemory(Memory):
+    """The same for whole states: nothing can be taken in part."""
+
+    def do(self, operation: Operation) -> None:
+        match operation:
+            case Copy():
+                raise AssertionError("a state cannot be shared")
+            case Cut(row, n):
+                assert n in (0, len(self.tokens(row)))
+            case Store(row, _, start, end):
+                assert (start, end) == (0, len(self.tokens(row)))
+            case Load(_, key, start, end):
+                assert (start, end) == (0, len(self.saved[key][1]))
+        super().do(operation)
+
+
 class Sequences(RuleBasedStateMachine):
-    """Sequences come, decode and go; after each step, books and memory agree."""
+    """Sequences come, prefill, decode, pause and go; after each step, books and memory agree."""
 
-    N_SLOTS, N_CTX = 3, 16
+    make: Callable[[], Rows]
+    memory_kind: type[Memory]
 
-    @initialize(can_cut=st.booleans())
-    def open(self, can_cut: bool) -> None:
-        self.can_cut = can_cut
-        self.rows = Rows(self.N_SLOTS, self.N_SLOTS * self.N_CTX, can_cut=can_cut)
-        self.memory = Memory()
-        self.running: dict[int, list[int]] = {}  # row -> all its tokens in memory
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = self.make()
+        self.memory = self.memory_kind()
+        self.running: dict[int, list[int]] = {}  # row -> all tokens it has or is to compute
+        self.paused: list[list[int]] = []
 
-    @rule(prompt=PROMPTS)
-    def start(self, prompt: list[int]) -> None:
-        if len(self.running) == self.N_SLOTS:
-            return
-        everything = [*(row.tokens for row in self.rows.rows), *(row.tokens for row in self.rows.parked.values())]
-        longest = max(common_prefix(tokens, prompt[:-1]) for tokens in everything)
-        seat = self.rows.seat(prompt)
-        for operation in seat.operations:
+    def do(self, operations: list[Operation] | tuple[Operation, ...]) -> None:
+        for operation in operations:
             self.memory.do(operation)
-            if not self.can_cut:
-                assert not isinstance(operation, Copy)
-                assert not isinstance(operation, Cut) or operation.n_tokens == 0
-        assert seat.row not in self.running
-        assert seat.n_cached < len(prompt)
-        assert self.memory.tokens(seat.row) == prompt[: seat.n_cached]
-        if self.can_cut:
-            assert seat.n_cached > longest - prefix.GAIN_TOKENS
-        self.running[seat.row] = prompt[: seat.n_cached]
 
-    @rule(data=st.data(), tokens=TOKENS)
-    def decode(self, data: st.DataObject, tokens: list[int]) -> None:
-        rows = [row for row, held in self.running.items() if len(held) + len(tokens) <= self.N_CTX]
-        if not rows:
+    @rule(prompt=PROMPTS, secret=st.booleans() | st.just(False))
+    def start(self, prompt: list[int], secret: bool = False) -> None:
+        if len(self.running) == N_SLOTS:
             return
-        row = data.draw(st.sampled_from(rows))
-        for cut in self.rows.make_room(len(tokens)):
-            assert cut.row not in self.running
-            self.memory.do(cut)
-        assert self.memory.n_used + len(tokens) <= self.rows.n_cells
-        self.memory.decode(row, tokens)
-        self.rows.extend(row, tokens)
-        self.running[row] = self.running[row] + tokens
+        seat = self.rows.seat(prompt, secret=secret)
+        self.do(seat.operations)
+        assert seat.row not in self.running
+        assert seat.n_cached == 0 if secret else seat.n_cached < len(prompt)
+        assert self.memory.tokens(seat.row) == prompt[: seat.n_cached]
+        self.running[seat.row] = list(prompt)
 
-    @rule(data=st.data(), broken=st.booleans())
-    def end(self, data: st.DataObject, broken: bool) -> None:
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        if self.paused and len(self.running) < N_SLOTS:
+            self.start(self.paused.pop(data.draw(st.integers(0, len(self.paused) - 1))))
+
+    @rule(sizes=st.lists(st.integers(1, 5), min_size=N_SLOTS, max_size=N_SLOTS), word=st.integers(0, 2))
+    def step(self, sizes: list[int], word: int) -> None:
+        """What the loop does: every row takes its turn, then all decode together."""
+        chunks = {}
+        for row in sorted(self.running, key=lambda row: self.rows.rows[row].last_used):
+            before = len(self.memory.tokens(row))
+            turn = self.rows.turn(row)
+            self.do(turn.operations)
+            assert self.memory.tokens(row) == self.running[row][: turn.n_past]
+            assert before <= turn.n_past < len(self.running[row])
+            most = len(self.running[row]) - turn.n_past
+            n = min(sizes[row], most if turn.n_tokens < 0 else turn.n_tokens)
+            if n:
+                chunks[row] = self.running[row][turn.n_past : turn.n_past + n]
+        assert bool(chunks) == bool(self.running), "somebody always goes on"
+        self.do(self.rows.make_room(sum(map(len, chunks.values()))))
+        assert self.memory.n_used + sum(map(len, chunks.values())) <= N_CELLS
+        for row, tokens in chunks.items():
+            self.memory.decode(row, tokens)
+            self.do(self.rows.extend(row, tokens))
+            if self.memory.tokens(row) == self.running[row]:
+                self.running[row].append(word)
+                if len(self.running[row]) >= N_CTX:
+                    self.end(row)
+
+    @rule(data=st.data(), how=st.sampled_from(["leave", "break", "pause"]))
+    def stop(self, data: st.DataObject, how: str) -> None:
         if not self.running:
             return
         row = data.draw(st.sampled_from(sorted(self.running)))
+        if how == "leave":
+            self.end(row)
+        elif how == "break":
+            del self.running[row]
+            self.do(self.rows.leave(row))
+            self.do([self.rows.forget(row)])
+        else:
+            self.paused.append(self.running.pop(row))
+            self.do(self.rows.park(row))
+            assert not self.memory.tokens(row)
+
+    def end(self, row: int) -> None:
         del self.running[row]
-        self.rows.leave(row)
-        if broken:
-            self.memory.do(self.rows.forget(row))
+        self.do(self.rows.leave(row))
 
     @invariant()
     def running_sequences_have_their_tokens(self) -> None:
-        for row, tokens in getattr(self, "running", {}).items():
-            assert self.memory.tokens(row) == tokens
+        for row, tokens in self.running.items():
+            held = self.memory.tokens(row)
+            assert held == tokens[: len(held)]
+            assert len(held) == self.rows.rows[row].n_past
 
     @invariant()
     def books_and_memory_agree(self) -> None:
-        if not hasattr(self, "rows"):
-            return
-        assert [row.tokens for row in self.rows.rows] == [self.memory.tokens(i) for i in range(len(self.rows.rows))]
-        assert {key: row.tokens for key, row in self.rows.parked.items()} == self.memory.parked
-        assert self.memory.n_used <= self.rows.statistics()["used"]
-        assert self.rows.statistics()["parked"] <= self.rows.n_cells
+        assert [row.n_past for row in self.rows.rows] == [len(self.memory.tokens(i)) for i in range(N_SLOTS)]
+        assert self.rows.saves.keys() == self.memory.saved.keys()
+        for save in self.rows.saves.values():
+            start, tokens = self.memory.saved[save.key]
+            assert (start, start + len(tokens)) == (save.start, save.end)
+            assert save.nodes[-1].spell()[start:] == tokens
+        assert self.rows.n_used == self.memory.n_used
+        assert self.rows.n_saved <= self.rows._max_saved
+
+    @invariant()
+    def the_tree_has_no_dead_wood(self) -> None:
+        for node in self.rows.tree.nodes():
+            assert node.tokens
+            assert node.children or node.rows or node.save
+            assert node.start == (node.parent.end if node.parent else 0)
+            for index in node.rows:
+                assert node in self.rows.rows[index].leaf.path()
+        for index, row in enumerate(self.rows.rows):
+            assert all(index in node.rows for node in row.leaf.path())
 
 
-@pytest.mark.parametrize(("loss", "gain"), [(2, 1), (32, 16)])
+class OfCells(Sequences):
+    make = staticmethod(lambda: CellRows(N_SLOTS, N_CELLS, 40))
+    memory_kind = Memory
+
+
+class OfStates(Sequences):
+    make = staticmethod(lambda: StateRows(N_SLOTS, N_CELLS, 4))
+    memory_kind = StateMemory
+
+
+@pytest.mark.parametrize("machine", [OfCells, OfStates])
+@pytest.mark.parametrize("worth", [1, 4])
 def test_the_books_agree_with_the_memory_whatever_happens(
-    loss: int, gain: int, monkeypatch: pytest.MonkeyPatch
+    machine: type[Sequences], worth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The small numbers make rows as short as these worth parking and restoring.
-    monkeypatch.setattr(prefix, "LOSS_TOKENS", loss)
-    monkeypatch.setattr(prefix, "GAIN_TOKENS", gain)
-    run_state_machine_as_test(Sequences, settings=settings(deadline=None))
+    monkeypatch.setattr(cells, "WORTH_SAVING", worth)
+    monkeypatch.setattr(states, "WORTH_SAVING", worth)
+    run_state_machine_as_test(machine, settings=settings(deadline=None, stateful_step_count=40))
 
 
 @given(st.lists(st.integers(0, 1), max_size=40), st.lists(st.integers(0, 1), max_size=40), st.integers(0, 40))
@@ -142,84 +216,22 @@ def test_the_common_prefix_is_the_longest(a: list[int], b: list[int], n_shared: 
     assert n == min(len(a), len(b)) or a[n] != b[n]
 
 
-def test_a_prefix_of_a_running_sequence_is_shared() -> None:
-    rows = Rows(4, 100, can_cut=True)
-    first = rows.seat([1, 2, 3, 4])
-    rows.extend(first.row, [1, 2, 3, 4])
-    second = rows.seat([1, 2, 3, 9])
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), max_size=12), PROMPTS)
+def test_a_tree_finds_what_comparing_with_everything_finds(inserted: list[list[int]], wanted: list[int]) -> None:
+    tree = Tree(can_cut=True)
+    for tokens in inserted:
+        assert tree.insert(tokens).spell() == tokens
+    nodes, n = tree.match(wanted)
 
-    assert second.row != first.row
-    assert (second.n_cached, second.operations) == (3, (Copy(second.row, first.row, 3),))
-
-
-def test_a_conversation_goes_on_in_its_own_row() -> None:
-    rows = Rows(4, 100, can_cut=True)
-    first = rows.seat([1, 2, 3])
-    rows.extend(first.row, [1, 2, 3, 4, 5])
-    rows.leave(first.row)
-    second = rows.seat([1, 2, 3, 4, 5, 6, 7])
-
-    assert (second.row, second.n_cached, second.operations) == (first.row, 5, ())
+    assert n == max((common_prefix(tokens, wanted) for tokens in inserted), default=0)
+    assert (nodes[-1].spell() if nodes else [])[:n] == wanted[:n]
 
 
-def test_a_long_finished_sequence_is_parked_when_only_its_beginning_is_wanted() -> None:
-    rows = Rows(4, 1000, can_cut=True)
-    first = rows.seat([1, 2])
-    rows.extend(first.row, [1, 2, *range(10, 200)])
-    rows.leave(first.row)
-    second = rows.seat([1, 2, 3])
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), max_size=12))
+def test_a_tree_keeps_what_begins_alike_once(inserted: list[list[int]]) -> None:
+    tree = Tree(can_cut=True)
+    for tokens in inserted:
+        tree.insert(tokens)
 
-    assert (second.row, second.n_cached) == (first.row, 2)
-    assert [type(operation) for operation in second.operations] == [Park, Cut]
-
-
-def test_a_parked_conversation_is_restored() -> None:
-    rows = Rows(1, 1000, can_cut=True)
-    talk = list(range(100))
-    for tokens in (talk, list(range(500, 600))):
-        seat = rows.seat(tokens)
-        rows.extend(seat.row, tokens[seat.n_cached :])
-        rows.leave(seat.row)
-    again = rows.seat([*talk, 1000])
-
-    assert again.n_cached == 100
-    assert [type(operation) for operation in again.operations] == [Park, Cut, Restore]
-
-
-def test_beyond_the_limit_the_longest_unused_is_dropped() -> None:
-    rows = Rows(1, 250, can_cut=True)
-    for start in (0, 1000, 2000, 3000):
-        seat = rows.seat(list(range(start, start + 101)))
-        rows.extend(seat.row, list(range(start, start + 100)))
-        rows.leave(seat.row)
-
-    assert [row.tokens[0] for row in rows.parked.values()] == [1000, 2000]
-
-
-def test_while_one_sequence_runs_no_other_cells_are_in_use() -> None:
-    rows = Rows(4, 1000, can_cut=True)
-    for start in (0, 1000, 2000):
-        seat = rows.seat(list(range(start, start + 101)))
-        rows.extend(seat.row, list(range(start, start + 100)))
-        rows.leave(seat.row)
-    rows.seat([5000])
-
-    assert rows.statistics()["used"] == 0
-
-
-def test_a_state_that_cannot_be_cut_is_computed_anew() -> None:
-    rows = Rows(1, 100, can_cut=False)
-    first = rows.seat([1, 2, 3])
-    rows.extend(first.row, [1, 2, 3, 4])
-    rows.leave(first.row)
-    second = rows.seat([1, 2, 3])
-
-    assert second.n_cached == 0
-
-
-def test_no_row_is_left_when_all_are_busy() -> None:
-    rows = Rows(1, 100, can_cut=True)
-    rows.seat([1])
-
-    with pytest.raises(LookupError):
-        rows.seat([1])
+    prefixes = {tuple(tokens[:n]) for tokens in inserted for n in range(1, len(tokens) + 1)}
+    assert sum(len(node.tokens) for node in tree.nodes()) == len(prefixes)

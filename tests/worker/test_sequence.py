@@ -16,7 +16,13 @@ from power.worker.wire import Piece, Start
 
 VOCAB = cast(
     Vocab,
-    SimpleNamespace(n_tokens=256, newline=10, piece=lambda token: bytes([token]), is_eog=lambda token: token == 0),
+    SimpleNamespace(
+        n_tokens=256,
+        newline=10,
+        piece=lambda token: bytes([token]),
+        is_eog=lambda token: token == 0,
+        marks=lambda visible: {},
+    ),
 )
 CANDIDATES = Candidates(256)
 GREEDY = Sampling(temperature=0)
@@ -25,7 +31,7 @@ GREEDY = Sampling(temperature=0)
 def sequence(*, n_predict: int = 20, stop: tuple[str, ...] = (), n_ctx: int = 100) -> Sequence:
     start = Start(id=1, prompt=(), sampling=GREEDY, n_predict=n_predict, n_ctx=0, stop=stop)
     sequence = Sequence(start, list(b"abc"), n_ctx, Sampler(GREEDY, None, VOCAB, CANDIDATES), VOCAB)
-    sequence.take_seat(0, 0)
+    sequence.take_row(0, 0)
     return sequence
 
 
