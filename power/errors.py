@@ -80,8 +80,9 @@ class ModelNotFound(PowerError):
 
     status = 404
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"model '{name}' not found")
+    def __init__(self, name: str, *, hint: bool = False) -> None:
+        # Both are Ollama's words; which routes say which is its habit.
+        super().__init__(f'model "{name}" not found, try pulling it first' if hint else f"model '{name}' not found")
         self.name = name
 
 

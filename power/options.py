@@ -19,6 +19,7 @@ from power.errors import BadRequest
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
 NO_LIMIT = -1
+POOLINGS = ("mean", "cls", "last")
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     num_thread: int | None = None
     num_thread_batch: int | None = None
     flash_attention: bool | None = None
+    pooling: str | None = None  # how an embedding is made of those of its tokens; None: as the model's file says
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +119,12 @@ def _number(low: float, high: float, *, above: bool = False) -> Callable[[str, A
     return check
 
 
+def _pooling(name: str, value: Any) -> str:
+    if value not in POOLINGS:
+        raise _fail(name, f"must be one of {', '.join(POOLINGS)}")
+    return str(value)
+
+
 def _boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _fail(name, "must be of type boolean")
@@ -170,6 +178,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "num_thread": _integer(0, 1024),
     "num_thread_batch": _integer(0, 1024),
     "flash_attention": _boolean,
+    "pooling": _pooling,
     "num_keep": _integer(-1, INT32),
     "seed": _integer(-INT64, 2 * INT64 + 1),
     "num_predict": _integer(-INT32, INT32),

@@ -26,7 +26,21 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, NotFound
 
-from power.api import account, blobs, create, listing, manage, native, openai, pull, show, status
+from power.api import (
+    account,
+    blobs,
+    create,
+    embeddings,
+    listing,
+    manage,
+    native,
+    openai,
+    pull,
+    rerank,
+    show,
+    status,
+    tokens,
+)
 from power.api.encode import Response, text_response
 from power.api.errors import error_response, power_error_in, routing_response
 from power.api.guards import Guards
@@ -57,10 +71,21 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/api/user/keys/<key>", account.signout),
     ("POST", "/api/generate", native.generate),
     ("POST", "/api/chat", native.chat),
+    ("POST", "/api/embed", embeddings.native),
+    ("POST", "/api/embeddings", embeddings.legacy),
     ("GET", "/v1/models", listing.list_models),
     ("GET", "/v1/models/<path:id>", listing.retrieve_model),
     ("POST", "/v1/chat/completions", openai.chat_completions),
     ("POST", "/v1/completions", openai.completions),
+    ("POST", "/v1/embeddings", embeddings.openai),
+    ("POST", "/v1/rerank", rerank.rerank),
+    ("POST", "/v1/reranking", rerank.rerank),
+    ("POST", "/v2/rerank", rerank.rerank),
+    ("POST", "/rerank", rerank.rerank),
+    ("POST", "/reranking", rerank.rerank),
+    ("POST", "/tokenize", tokens.tokenize),
+    ("POST", "/detokenize", tokens.detokenize),
+    ("POST", "/apply-template", tokens.apply_template),
 )
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from power.config import Config
 from power.errors import BadRequest
 from power.gguf import GGUF, open_gguf
@@ -14,18 +16,24 @@ from power.gguf.memory import Serving, available_memory, estimate, has_gpu_backe
 from power.options import LoadOptions, read_options
 from power.store import StoredModel
 
-DEFAULT_BATCH = 512  # tokens, as power/sched/models.py has it
+DEFAULT_BATCH, ENCODER_CTX = 512, 2048  # tokens, as power/sched/models.py has them
 
 
 def memory_of(model: StoredModel, gguf: GGUF, config: Config) -> dict[str, Any]:
     """Bytes by purpose, for the context that a request gets which asks for none. Raises GGUFError."""
-    serving = serving_of(_options(model), config)
+    wanted, embeds = _options(model), "completion" not in model.capabilities
+    serving = serving_of(wanted, config)
     shape = shape_of(gguf)
+    if embeds:
+        n_ctx = serving.n_ctx if wanted.num_ctx or shape.is_causal else min(serving.n_ctx, ENCODER_CTX)
+        n_batch = wanted.num_batch or n_ctx
+        serving = msgspec.structs.replace(serving, embeds=True, n_ctx=n_ctx, n_batch=n_batch, n_slots=1)
     projector = projector_size(open_gguf(model.projectors[0])) if model.projectors else None
     found = estimate(shape, serving.settings(shape), projector)
+    trained = shape.n_ctx_train or serving.n_ctx
     purposes = ("weights", "kv", "state", "compute", "output", "projector")
     return {
-        "context_length": found.settings.n_ctx // serving.n_slots,
+        "context_length": found.settings.n_ctx // serving.n_slots if not embeds else min(serving.n_ctx, trained),
         "num_parallel": serving.n_slots,
         "kv_cache_type": serving.kv_type,
         **{purpose: found.sum_of(purpose) for purpose in purposes},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from power.gguf.capabilities import (
+    ENCODERS,
     TEMPLATE_KEY,
     Evidence,
     brief,
@@ -53,6 +54,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     fim_tokens: tuple[str, ...] = ()  # texts that open the prefix, the suffix and the middle
     chat_templates: dict[str, str] = {}  # those with a name, beside `chat_template`: "tool_use", "rag"
     evidence: tuple[Evidence, ...] = ()
+    normalizes_embeddings: bool = True  # what comes out of it is meant to have length one
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it sees all of an input at once, and does nothing but encode."""
+        return self.architecture in ENCODERS
 
     @property
     def parameter_size(self) -> str:
@@ -107,6 +114,7 @@ def facts_of(gguf: GGUF) -> Facts:
         fim_tokens=tuple(_token(gguf, key, None) for key in fim_keys(gguf.metadata)),
         chat_templates=_named_templates(gguf),
         evidence=(*_evidence(gguf, architecture), *found),
+        normalizes_embeddings=_normalizes(gguf, architecture, tokenizer),
     )
 
 
@@ -117,6 +125,14 @@ def human_number(number: int) -> str:
             places = 0 if letter == "K" or number % unit == 0 else 1 if letter == "B" else 2
             return f"{number / unit:.{places}f}{letter}"
     return str(number)
+
+
+def _normalizes(gguf: GGUF, architecture: str, tokenizer: str) -> bool:
+    """Old conversions of these two did not say so; whoever has stored their vectors has raw ones (Ollama's rule)."""
+    said = gguf.metadata.get(f"{architecture}.normalize_embeddings")
+    if architecture == "bert":
+        return tokenizer == "bert" and said is not False
+    return architecture != "nomic-bert" or said is True
 
 
 def _named_templates(gguf: GGUF) -> dict[str, str]:

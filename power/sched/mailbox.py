@@ -12,13 +12,13 @@ from __future__ import annotations
 import trio
 
 from power.errors import PowerError
-from power.worker.wire import Accepted, Done, Piece
+from power.worker.wire import Accepted, Done, Embedded, Piece
 
 # Characters. Some 250,000 tokens of English: beyond what a reader that is only
 # slow can leave behind, and little enough to hold for every client at once.
 MAX_UNREAD = 1024 * 1024
 
-Mail = Accepted | Piece | Done
+Mail = Accepted | Piece | Embedded | Done
 
 
 class Mailbox:
@@ -27,6 +27,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._accepted: Accepted | None = None
         self._pieces: list[Piece] = []
+        self._vectors: list[Embedded] = []
         self._done: Done | None = None
         self._error: PowerError | None = None
         self._arrival = trio.Event()
@@ -40,6 +41,9 @@ class Mailbox:
                 self.n_unread += len(mail.text) + len(mail.tokens)
             case Accepted():
                 self._accepted = mail
+                self._vectors.clear()  # of a worker that died: another begins again
+            case Embedded():
+                self._vectors.append(mail)
             case Done():
                 self._done = mail
         self._arrival.set()
@@ -71,6 +75,8 @@ class Mailbox:
             pieces, self._pieces = self._pieces, []
             self.n_unread = 0
             return pieces[0] if len(pieces) == 1 else _merge(pieces)
+        if self._vectors:
+            return self._vectors.pop(0)
         done, self._done = self._done, None
         return done
 

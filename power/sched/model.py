@@ -23,7 +23,7 @@ from power.options import LoadOptions
 from power.sched.mailbox import Mailbox
 from power.sched.scheduler import Engine, Scheduler
 from power.sched.slots import Crowd
-from power.worker.wire import Alive, Load, LoadError, Loading, Ready, Start
+from power.worker.wire import Alive, Detokenized, Load, LoadError, Loading, Question, Ready, Task, Tokenized
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -141,7 +141,7 @@ class Model:
         """Whether a request with these options needs no other load than this one."""
         load = self.load
         # A context cut to what the model was trained for cannot be had larger by loading again.
-        n_ctx_max = math.inf if self.ready and self.ready.n_ctx < load.n_ctx else load.n_ctx
+        n_ctx_max = math.inf if self.ready and self.ready.n_ctx_train <= self.ready.n_ctx < load.n_ctx else load.n_ctx
         return (
             (wanted.num_ctx is None or wanted.num_ctx <= n_ctx_max)
             and (wanted.num_gpu is None or wanted.num_gpu < 0 or wanted.num_gpu == load.n_gpu_layers)
@@ -152,15 +152,21 @@ class Model:
             and wanted.num_thread in (None, 0, load.n_threads)
             and wanted.num_thread_batch in (None, 0, load.n_threads_batch)
             and wanted.flash_attention in (None, load.flash_attention)
+            and wanted.pooling in (None, load.pooling)
         )
 
     @asynccontextmanager
     async def generate(
-        self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+        self, task: Task, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
     ) -> AsyncIterator[Mailbox]:
         """A slot of this model; see `Scheduler.generate`."""
-        async with self.scheduler.generate(start, on_end, claim, deadline) as mailbox:
+        async with self.scheduler.generate(task, on_end, claim, deadline) as mailbox:
             yield mailbox
+
+    async def ask(self, question: Question) -> Tokenized | Detokenized:
+        """What the model's vocabulary makes of it; see `Scheduler.ask`. Waits for the model."""
+        await self.wait_ready()
+        return await self.scheduler.ask(question)
 
     async def wait_ready(self) -> Ready:
         """Wait until the model is in memory.

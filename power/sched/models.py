@@ -29,7 +29,7 @@ from power.sched.memory import check_memory
 from power.sched.model import Admit, Launch, Model
 from power.sched.process import open_worker
 from power.sched.slots import BUSY, Crowd
-from power.worker.wire import Load, Start
+from power.worker.wire import Load, Task
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 DEFAULT_LOADED = 3  # models; Ollama's default is three for each GPU, and three without one
 DEFAULT_CTX = 4096  # tokens; Ollama's default without a GPU
 DEFAULT_BATCH = 512  # tokens
+# An encoder takes an input in one batch, and memory for its largest batch: tokens, Ollama's default for such models.
+ENCODER_CTX = 2048
+EMBEDDING_SLOTS = 32  # requests that a model for embeddings alone serves together: it has no KV cache to divide
 
 
 class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +71,13 @@ class Use:
             self.model.leave()
 
     @asynccontextmanager
-    async def generate(self, start: Start) -> AsyncIterator[Mailbox]:
+    async def generate(self, task: Task) -> AsyncIterator[Mailbox]:
         """A slot of the model. The hold ends with the generation, even if the reader lags behind.
 
         Raises:
             Overloaded: the queue is full, or no slot was free in time.
         """
-        async with self.model.generate(start, self.release, self._claim, self._deadline) as mailbox:
+        async with self.model.generate(task, self.release, self._claim, self._deadline) as mailbox:
             yield mailbox
 
 
@@ -248,11 +251,15 @@ def _running(model: Model) -> RunningModel:
 def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Load:
     """The request's own wishes before the configuration's before the defaults."""
     n_threads = wanted.num_thread or config.num_thread
+    embeds = "completion" not in stored.capabilities
+    n_ctx = wanted.num_ctx or config.context_length or DEFAULT_CTX
+    if stored.facts.is_encoder and not wanted.num_ctx:
+        n_ctx = min(n_ctx, ENCODER_CTX)
     return Load(
         path=str(stored.path),
-        n_slots=config.num_parallel,
-        n_ctx=wanted.num_ctx or config.context_length or DEFAULT_CTX,
-        n_batch=wanted.num_batch or DEFAULT_BATCH,
+        n_slots=max(config.num_parallel, EMBEDDING_SLOTS) if embeds else config.num_parallel,
+        n_ctx=n_ctx,
+        n_batch=wanted.num_batch or (n_ctx if stored.facts.is_encoder else DEFAULT_BATCH),
         n_threads=n_threads,
         n_threads_batch=wanted.num_thread_batch or n_threads,
         n_gpu_layers=config.gpu_layers if wanted.num_gpu is None or wanted.num_gpu < 0 else wanted.num_gpu,
@@ -264,6 +271,8 @@ def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> L
         # Some may be late on a busy machine, and still none is missing.
         alive_seconds=min(5.0, config.hang_seconds / 5),
         adapters=tuple((str(path), 1.0) for path in stored.adapters),
+        embeds=embeds,
+        pooling=wanted.pooling or "",
     )
 
 

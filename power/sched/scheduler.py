@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import msgspec
 import trio
 
 from power.claim import ANYBODY, Claim
@@ -24,7 +25,24 @@ from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, Read
 from power.metrics import Metrics
 from power.sched.mailbox import MAX_UNREAD, Mailbox
 from power.sched.slots import Crowd, Place, SlotTable
-from power.worker.wire import Accepted, Alive, Cancel, Command, Done, Event, Piece, Refused, Start, Step
+from power.worker.wire import (
+    Accepted,
+    Alive,
+    Cancel,
+    Command,
+    Detokenized,
+    Done,
+    Embedded,
+    Event,
+    Piece,
+    Question,
+    Refused,
+    Step,
+    Task,
+    Tokenized,
+)
+
+MAX_QUESTIONS = 64  # on their way to a worker at a time; more wait their turn
 
 
 class Engine(Protocol):
@@ -43,6 +61,31 @@ class Engine(Protocol):
     def kill(self) -> None:
         """End it at once; it may be stopped, or hang."""
         ...
+
+
+class Answer:
+    """What one question waits for."""
+
+    def __init__(self) -> None:
+        self._known = trio.Event()
+        self._event: Tokenized | Detokenized | None = None
+        self._error: PowerError | None = None
+
+    def set(self, event: Tokenized | Detokenized) -> None:
+        self._event = event
+        self._known.set()
+
+    def fail(self, error: PowerError) -> None:
+        self._error = error
+        self._known.set()
+
+    async def wait(self) -> Tokenized | Detokenized:
+        """The answer; raises what `fail` was given."""
+        await self._known.wait()
+        if self._event is None:
+            assert self._error is not None
+            raise self._error
+        return self._event
 
 
 class Scheduler:
@@ -65,12 +108,14 @@ class Scheduler:
         self._hang_seconds = hang_seconds
         self._patience = trio.CancelScope()  # with a worker that has work and says nothing
         self._commands: trio.MemorySendChannel[Command] | None = None
+        self._asked: dict[int, Answer] = {}
+        self._questions = trio.CapacityLimiter(MAX_QUESTIONS)
 
     @asynccontextmanager
     async def generate(
-        self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+        self, task: Task, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
     ) -> AsyncIterator[Mailbox]:
-        """A slot for `start` (its id is given here); leaving the block gives it back.
+        """A slot for `task` (its id is given here); leaving the block gives it back.
 
         `on_end` is called once, as soon as the model has nothing more to do for
         it: that may be long before the block is left, if the reader is slow.
@@ -78,7 +123,7 @@ class Scheduler:
         Raises:
             Overloaded: the queue is full, or no slot was free by `deadline` (trio's clock).
         """
-        place = self.table.take(start, on_end, claim)
+        place = self.table.take(task, on_end, claim)
         self._seat()
         try:
             await self._wait_slot(place, deadline)
@@ -104,8 +149,8 @@ class Scheduler:
         Raises:
             WorkerDied: (in a group) always, in the end.
         """
-        # Each slot has at most a Start and a Cancel on the way, so this cannot fill.
-        self._commands, commands = trio.open_memory_channel[Command](2 * self.table.n_slots)
+        # Each slot has at most a task and a Cancel on the way, and questions are counted: this cannot fill.
+        self._commands, commands = trio.open_memory_channel[Command](2 * self.table.n_slots + MAX_QUESTIONS)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_pump_commands, commands, engine)
@@ -113,6 +158,27 @@ class Scheduler:
                 await self._pump_events(engine)
         finally:
             self._commands = None
+            for answer in self._asked.values():
+                answer.fail(WorkerDied("the model's process has stopped"))
+            self._asked.clear()
+
+    async def ask(self, question: Question) -> Tokenized | Detokenized:
+        """The worker's answer to `question` (its id is given here). The model has to be ready.
+
+        Raises:
+            BadRequest: it makes no sense.
+            WorkerDied: there is no worker any more.
+        """
+        async with self._questions:
+            if self._commands is None:
+                raise WorkerDied(f"model '{self.name}' is not running")
+            numbered = msgspec.structs.replace(question, id=self.table.next_id())
+            answer = self._asked[numbered.id] = Answer()
+            try:
+                self._commands.send_nowait(numbered)
+                return await answer.wait()
+            finally:
+                self._asked.pop(numbered.id, None)
 
     def lost(self, error: PowerError) -> None:
         """The worker died: fail what had begun to stream, keep the rest for the next worker."""
@@ -127,7 +193,7 @@ class Scheduler:
         if self._commands is None:
             return
         for place in self.table.plan():
-            self._commands.send_nowait(place.start)
+            self._commands.send_nowait(place.task)
             if math.isinf(self._patience.deadline):
                 self._expect_word()
         self._report()
@@ -171,11 +237,19 @@ class Scheduler:
             case Done(id=id):
                 self._finish(id, event)
             case Refused(id):
+                if answer := self._asked.get(id):
+                    answer.fail(_refusal(event))
                 if place := self.table.ended(id):
                     place.mailbox.fail(_refusal(event))
                 self._seat()
             case Alive():
                 pass
+            case Embedded(id):
+                if place := self.table.seated.get(id):
+                    place.mailbox.put(event)
+            case Tokenized(id) | Detokenized(id):
+                if answer := self._asked.get(id):
+                    answer.set(event)
             case _:
                 raise AssertionError(f"a loaded worker said {event}")
 

@@ -28,7 +28,7 @@ from power.claim import ANYBODY, Claim
 from power.errors import Overloaded, PowerError
 from power.sched.fair import FairQueue
 from power.sched.mailbox import Mailbox
-from power.worker.wire import Done, Start
+from power.worker.wire import Done, Task
 
 # A sequence that has streamed nothing is run again when its worker dies, but only
 # once: it may be the very prompt that kills workers.
@@ -41,9 +41,9 @@ BUSY = "server busy, please try again.  maximum pending requests exceeded"
 class Place:
     """One request's place in a model's queue, then in one of its slots."""
 
-    def __init__(self, start: Start, claim: Claim, on_end: Callable[[], None]) -> None:
-        self.start = start
-        self.id = start.id
+    def __init__(self, task: Task, claim: Claim, on_end: Callable[[], None]) -> None:
+        self.task = task
+        self.id = task.id
         self.claim = claim
         self.mailbox = Mailbox()
         self.moved = trio.Event()  # it waits no longer for its first slot: seated, or out
@@ -109,7 +109,11 @@ class SlotTable:
         """Seconds that the one has waited who came first."""
         return trio.current_time() - min((p.taken_at for p in self.waiting), default=trio.current_time())
 
-    def take(self, start: Start, on_end: Callable[[], None], claim: Claim = ANYBODY) -> Place:
+    def next_id(self) -> int:
+        """A number that nothing else sent to a worker has."""
+        return next(self._ids)
+
+    def take(self, task: Task, on_end: Callable[[], None], claim: Claim = ANYBODY) -> Place:
         """A new place in the queue. Where there is no room, the client that has most waiting gives one back.
 
         Raises:
@@ -120,7 +124,7 @@ class SlotTable:
             if greediest is None:
                 raise self.refusal()
             self.expel(greediest, self.refusal("pushed-out"))
-        place = Place(msgspec.structs.replace(start, id=next(self._ids)), claim, on_end)
+        place = Place(msgspec.structs.replace(task, id=self.next_id()), claim, on_end)
         self._wait(place)
         return place
 

@@ -117,7 +117,11 @@ class Detokenize(msgspec.Struct, frozen=True, tag="detokenize"):
     tokens: tuple[int, ...]
 
 
-Command = Load | Start | Embed | Cancel | Tokenize | Detokenize
+Task = Start | Embed
+"""What takes a slot, until its Done or Refused."""
+Question = Tokenize | Detokenize
+"""What is answered at once, slots or no slots."""
+Command = Load | Task | Cancel | Question
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):

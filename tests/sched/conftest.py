@@ -19,7 +19,10 @@ from .fake import Script
 
 def stored(name: str) -> Any:
     """What `Models` needs of a stored model: a name and a path."""
-    return SimpleNamespace(name=name, path=Path("/models") / name, adapters=())
+    facts = SimpleNamespace(is_encoder=False)
+    return SimpleNamespace(
+        name=name, path=Path("/models") / name, adapters=(), capabilities=("completion",), facts=facts
+    )
 
 
 def start(n_predict: int = 3) -> Start:

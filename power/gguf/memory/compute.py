@@ -36,7 +36,7 @@ def input_bytes(shape: ModelShape, settings: Settings) -> int:
 
 def output_bytes(shape: ModelShape, settings: Settings) -> int:
     """Of the buffer that logits (and embeddings) are handed out in."""
-    n_rows = max(settings.n_seq_max, 1)
+    n_rows = max(settings.n_seq_max, 1, settings.n_ubatch if settings.all_outputs else 1)
     return n_rows * (shape.n_vocab + (shape.n_embd if settings.embeddings else 0)) * F32
 
 

@@ -10,6 +10,9 @@ from power.gguf.constants import TYPE_NAMED, TensorType
 from power.gguf.memory.shape import ModelShape
 
 N_UBATCH = 512  # tokens computed at once; the worker's choice, and llama.cpp's default
+# What the worker makes of a model for embeddings alone (power/worker/embedder.py).
+EMBEDDING_ROWS = 32
+EMBEDDING_BATCH = 512  # tokens, of a causal model; an encoder's batch is as large as its inputs may be
 PAD = 256  # cells; llama.cpp rounds contexts up to it
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_0", "q5_1", "q4_0", "q4_1", "iq4_nl")
 
@@ -28,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     swa_full: bool = True  # sliding layers keep everything, so that a prefix can be cut anywhere
     n_gpu_layers: int = 0  # counted from the output backwards; -1: all
     embeddings: bool = False
+    all_outputs: bool = False  # every token's outputs are handed out at once, as is done for embeddings
 
     @property
     def cell_type(self) -> TensorType:
@@ -50,6 +54,8 @@ class LoadLike(Protocol):
     def flash_attention(self) -> bool | None: ...
     @property
     def n_gpu_layers(self) -> int: ...
+    @property
+    def embeds(self) -> bool: ...
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     kv_type: str = "f16"
     flash_attention: bool | None = None
     n_gpu_layers: int = 0  # those that there is a GPU for
+    embeds: bool = False  # for embeddings or scores alone
 
     @classmethod
     def of(cls, load: LoadLike, *, has_gpu: bool) -> Serving:
@@ -72,11 +79,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             kv_type=load.kv_type,
             flash_attention=load.flash_attention,
             n_gpu_layers=load.n_gpu_layers if has_gpu else 0,
+            embeds=load.embeds,
         )
 
     def settings(self, shape: ModelShape) -> Settings:
         """The context that the worker makes of it for this model."""
         n_ctx = min(self.n_ctx, shape.n_ctx_train) if shape.n_ctx_train else self.n_ctx
+        if self.embeds:
+            return self._embedding_settings(shape, n_ctx)
         n_batch = max(self.n_batch, self.n_slots)
         return Settings(
             n_ctx=n_ctx * self.n_slots,
@@ -87,6 +97,20 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             kv_type=self.kv_type,
             flash_attention=self.flash_attention is not False,
             n_gpu_layers=self.n_gpu_layers,
+        )
+
+    def _embedding_settings(self, shape: ModelShape, n_ctx: int) -> Settings:
+        n_batch = min(n_ctx, EMBEDDING_BATCH if shape.is_causal else self.n_batch)
+        return Settings(
+            n_ctx=n_ctx + n_batch if shape.is_causal else n_batch,
+            n_seq_max=1 if shape.is_recurrent else EMBEDDING_ROWS,
+            n_batch=n_batch,
+            n_ubatch=n_batch,
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention is not False,
+            n_gpu_layers=self.n_gpu_layers,
+            embeddings=True,
+            all_outputs=True,
         )
 
 
