@@ -18,6 +18,7 @@ from power.claim import ANYBODY, Claim
 from power.errors import BadRequest
 from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
 from power.grammar.compose import after_thinking
+from power.grammar.dialects import Dialect, written
 from power.grammar.expressions import Expr
 from power.messages import Message, Tool
 from power.options import Options, read_options
@@ -26,6 +27,7 @@ from power.prompt import (
     abilities,
     choose,
     continues_thinking,
+    find_dialect,
     find_marks,
     prompt_messages,
     render_chat,
@@ -72,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     template: Choice | None  # what made the prompt; None: it is the request's own
     prompt: str
     thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
+    dialect: Dialect | None  # how it writes calls
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
 
@@ -85,6 +88,7 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
     # Nobody else has to wait for a template that computes for long.
     prompt = await trio.to_thread.run_sync(render, stored, request, template, think, options)
     thinking = _thinking(stored, template, prompt, request)
+    dialect = await trio.to_thread.run_sync(_dialect, stored, template)
     grammar = await _grammar(request.format)
     if grammar and thinking and (think or thinking.begun):
         grammar = after_thinking(grammar, thinking.open, thinking.close, begun=thinking.begun)
@@ -95,6 +99,7 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
         template=template,
         prompt=prompt,
         thinking=thinking,
+        dialect=dialect,
         grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
     )
@@ -192,6 +197,16 @@ def _thinking(stored: StoredModel, template: Choice | None, prompt: str, request
     return Thinking(open=marks.open, close=marks.close, ending=marks.ending, begun=begun, channels=channels)
 
 
+def _dialect(stored: StoredModel, template: Choice | None) -> Dialect | None:
+    """By the template that made the prompt, or by the parser that the model names."""
+    if template is None:
+        return None
+    if (found := find_dialect(template)) is not None:
+        return found
+    named = written(stored.config.parser)
+    return named.dialect if named else None
+
+
 def start_command(plan: Plan, request: Generation) -> wire.Start:
     """What the worker is told."""
     options = plan.options
@@ -206,7 +221,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         rules=plan.rules,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
-        visible=plan.thinking.marks if plan.thinking else (),
+        visible=(*(plan.thinking.marks if plan.thinking else ()), *(plan.dialect.marks if plan.dialect else ())),
         thinking=plan.thinking,
         think_budget=options.think_budget,
     )
