@@ -198,6 +198,8 @@ def with_length(dfa: Dfa, low: int, high: int | None, max_states: int = MAX_STAT
 
 def is_empty(lang: la.Lang) -> bool:
     """Whether the language is surely empty; False also where that is too much work to know."""
+    if lang.nullable:
+        return False
     if not _needs_proof(lang):
         return lang == la.NONE
     states: dict[la.Lang, int] = {lang: 0}
@@ -215,7 +217,7 @@ def _needs_proof(lang: la.Lang) -> bool:
         case la.Both():
             return True
         case la.Not():
-            return True
+            return not isinstance(lang.inner, la.Words)
         case la.Cat():
             return any(_needs_proof(part) for part in lang.parts)
         case la.Either():

@@ -15,7 +15,6 @@ from power.grammar.printing import print_rules
 from power.grammar.reading import Reader
 from power.grammar.rules import Rules, without_unproductive
 from power.grammar.schema import Document
-from power.grammar.spelling import SHARED
 from power.grammar.values import ValueWriter
 
 MAX_GRAMMAR = 4_000_000  # characters
@@ -59,7 +58,7 @@ def _compile(schema: dict[str, Any] | bool, *, closed: bool, refuse: bool) -> Co
     rules = Rules()
     writer = ValueWriter(reader, rules, closed=closed)
     writer.write_root(document.term(schema, document.top) if schema is not True else document.term({}, document.top))
-    bodies = without_unproductive(rules.bodies) if rules.is_recursive else {**SHARED, **rules.bodies}
+    bodies = without_unproductive(rules.bodies) if rules.is_recursive else rules.bodies
     if bodies["root"] == NOTHING:
         raise SchemaError("no value is valid against this schema")
     grammar = print_rules(bodies, "root")

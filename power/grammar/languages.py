@@ -13,6 +13,7 @@ union the same way in every process, so equal schemas compile equally.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -225,6 +226,8 @@ def residue(modulus: int, rest: int = 0) -> Lang:
     return ALL if modulus == 1 else Residue(hash((8, modulus, rest)), rest == 0, modulus, rest)
 
 
+# The states of an automaton have most of their parts in common.
+@lru_cache(maxsize=20_000)
 def derive(lang: Lang, point: int) -> Lang:
     """What may follow in `lang` after the character `point`."""
     match lang:

@@ -150,10 +150,10 @@ def language(numbers: Numbers) -> la.Lang:
     divided = numbers.plain or bool(
         numbers.multiples or numbers.not_multiples or numbers.excluded or numbers.whole is False
     )
-    base = la.either(
-        la.cat(MINUS, _magnitudes(*_flipped(numbers), numbers, divided)),
-        _magnitudes(numbers.low, numbers.low_open, numbers.high, numbers.high_open, numbers, divided),
-    )
+    negative = _magnitudes(*_flipped(numbers), numbers, divided)
+    positive = _magnitudes(numbers.low, numbers.low_open, numbers.high, numbers.high_open, numbers, divided)
+    both = negative == positive
+    base = la.cat(_SIGN, positive) if both else la.either(la.cat(MINUS, negative), positive)
     checks = [_multiple(_common_multiple(numbers.multiples))] if numbers.multiples else []
     checks += [la.negation(_multiple(divisor)) for divisor in sorted(numbers.not_multiples)]
     checks += [la.negation(_spellings(value, False)) for value in sorted(numbers.excluded)]
@@ -223,9 +223,10 @@ def _magnitudes(
 def _whole(first: int, last: int | None) -> la.Lang:
     """Integers, also written as `1.0`, which JSON Schema calls an integer as well."""
     exact = 10**EXACT_DIGITS - 1
-    return la.either(
-        naturals(first, last), la.cat(naturals(first, exact if last is None else min(last, exact)), la.words([".0"]))
-    )
+    either = la.cat(naturals(first, exact if last is None else min(last, exact)), la.words(["", ".0"]))
+    if last is not None and last <= exact:
+        return either
+    return la.either(either, naturals(max(first, exact + 1), last))
 
 
 def _zero_with_exponent(low_open: bool) -> la.Lang:
@@ -289,21 +290,26 @@ def _digits(first: int, last: int) -> la.Lang:
 def naturals(first: int, last: int | None) -> la.Lang:
     """The digits of the integers `first` (not negative) to `last`; without a last, up to some length."""
     if last is None:
-        n_digits = len(str(first))
-        return la.either(naturals(first, 10**n_digits - 1), _longer(n_digits))
+        longest = max(MAX_DIGITS, len(str(first)) + 1)
+        return naturals(first, 10**longest - 1)
     if first > last:
         return la.NONE
+    if first == 0:
+        return la.either(ZERO, naturals(1, last))
     low, high = str(first), str(last)
-    options = []
-    for n_digits in range(len(low), len(high) + 1):
-        start = low if n_digits == len(low) else "1" + "0" * (n_digits - 1)
-        end = high if n_digits == len(high) else "9" * n_digits
-        options.append(_between(start, end))
+    if len(low) == len(high):
+        return _between(low, high)
+    # Of the lengths from the first's to the last's, all but those two may have any digits, and these two sometimes.
+    shortest, longest, options = len(low), len(high), []
+    if first > 10 ** (shortest - 1):
+        options.append(_between(low, "9" * shortest))
+        shortest += 1
+    if last < 10**longest - 1:
+        options.append(_between("1" + "0" * (longest - 1), high))
+        longest -= 1
+    if shortest <= longest:
+        options.append(la.cat(POSITIVE, la.repeat(DIGIT, shortest - 1, longest - 1)))
     return la.either(*options)
-
-
-def _longer(n_digits: int) -> la.Lang:
-    return la.cat(POSITIVE, la.repeat(DIGIT, n_digits, max(MAX_DIGITS - 1, n_digits)))
 
 
 def _between(low: str, high: str) -> la.Lang:

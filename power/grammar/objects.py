@@ -97,8 +97,12 @@ class ObjectWriter:
         if counted:
             return self._counted(members, declared, extra)
         if 1 < len(declared) <= MAX_ANY_ORDER:
-            return _in_any_order(declared, extra)
+            return _in_any_order([self._shared(member) for member in declared], extra)
         return _in_order(declared, extra)
+
+    def _shared(self, member: Member) -> Member:
+        """As a rule: in any order, it is written in many places."""
+        return Member(self._values.rules.share("member", member.text), member.required)
 
     def _counted(self, members: Members, declared: list[Member], extra: Expr) -> list[State]:
         """States are pairs of a position and a number of members so far."""

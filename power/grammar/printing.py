@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from power.grammar import charset
 from power.grammar.charset import Ranges
@@ -25,19 +25,11 @@ def print_rules(bodies: Mapping[str, Expr], root: str) -> str:
     return _Printer(bodies).print(root)
 
 
-@cache
-def _shared_line(name: str) -> tuple[str, tuple[str, ...]]:
-    """A shared rule as a line, and the names in it."""
-    printer = _Printer(SHARED)
-    line = f"{name} ::= {printer._print(SHARED[name])}\n"
-    return line, tuple(printer._todo)
-
-
 class _Printer:
     """Prints bodies; what would be too heavy a repeat within them becomes a rule."""
 
     def __init__(self, bodies: Mapping[str, Expr]) -> None:
-        self._bodies = bodies
+        self._bodies = {**SHARED, **bodies}
         self._seen: dict[str, str] = {}  # names in rules, and what is written for them
         self._todo: list[str] = []
         self._extra: list[str] = []
@@ -48,7 +40,7 @@ class _Printer:
         while self._todo:
             name = self._todo.pop()
             if self._bodies[name] is SHARED.get(name):
-                line, needed = _shared_line(name)
+                line, needed = _SHARED_LINES[name]
                 lines.append(line)
                 for one in needed:
                     self._name(one)
@@ -95,7 +87,10 @@ class _Printer:
         if isinstance(item, Seq | Alt | Repeat) or (isinstance(item, Text) and len(item.text) > 1):
             # llama.cpp repeats the whole literal before a mark; a group says so to everybody.
             text = f"({text})"
-            if _weight(item) * (expr.high or expr.low or 1) > MAX_WEIGHT:
+            times = expr.high or expr.low or 1
+            # Without counts, nothing weighs more than it has characters.
+            is_light = "{" not in text and len(text) * times <= MAX_WEIGHT
+            if not is_light and _weight(item) * times > MAX_WEIGHT:
                 name = f"part-{len(self._extra)}"
                 self._extra.append(f"{name} ::= {text}\n")
                 text = name
@@ -148,3 +143,13 @@ def _char(char: str, known: dict[str, str]) -> str:
     if char.isprintable() and not 0xD800 <= point < 0xE000:
         return char
     return f"\\x{point:02X}" if point < 0x100 else f"\\u{point:04X}" if point < 0x10000 else f"\\U{point:08X}"
+
+
+def _shared_line(name: str) -> tuple[str, tuple[str, ...]]:
+    """A shared rule as a line, and the names in it."""
+    printer = _Printer(SHARED)
+    line = f"{name} ::= {printer._print(SHARED[name])}\n"
+    return line, tuple(printer._todo)
+
+
+_SHARED_LINES = {name: _shared_line(name) for name in SHARED}

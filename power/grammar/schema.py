@@ -24,6 +24,11 @@ _NEVER: tuple[Any, ...] = ({"not": {}}, {"not": True})  # draft-04 has no boolea
 _DATA = frozenset(["enum", "const", "default", "examples", "example"])
 
 
+def escaped(name: str) -> str:
+    """The name as a JSON pointer has it (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1") if "~" in name or "/" in name else name
+
+
 class Place(msgspec.Struct, frozen=True, eq=False):
     """One schema of the document; `pointer` is where, `base` what references are relative to."""
 
@@ -84,8 +89,18 @@ class Document:
             return te.FALSE
         return te.at(self.number(self.below(schema, parent, *path)))
 
+    def terms(self, schemas: Any, parent: Place, keyword: str) -> tuple[Term, ...]:
+        """The terms of a keyword's list of schemas."""
+        if not isinstance(schemas, list):
+            raise SchemaError(
+                f"{keyword!r} is a list of schemas", keyword=keyword, pointer=f"{parent.pointer}/{keyword}"
+            )
+        return tuple(self.term(one, parent, keyword, index) for index, one in enumerate(schemas))
+
     def below(self, schema: Any, parent: Place, *path: str | int) -> Place:
-        pointer = parent.pointer + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+        pointer = parent.pointer
+        for part in path:
+            pointer += f"/{part if isinstance(part, int) else escaped(part)}"
         if not isinstance(schema, dict | bool):
             raise SchemaError("a schema is an object or a boolean", pointer=pointer)
         base = self._id_of(schema, parent.base) if isinstance(schema, dict) else parent.base
@@ -155,7 +170,7 @@ class Document:
             else:
                 return None
             base = self._id_of(schema, place.base) if isinstance(schema, dict) else place.base
-            place = Place(schema, base, f"{place.pointer}/{part.replace('~', '~0').replace('/', '~1')}")
+            place = Place(schema, base, f"{place.pointer}/{escaped(part)}")
         return place if isinstance(schema, dict | bool) else None
 
     def _index(self) -> dict[str, Place]:

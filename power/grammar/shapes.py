@@ -136,14 +136,15 @@ def intersection(left: Shape, right: Shape) -> Shape:
     return Shape(
         left.null and right.null,
         left.booleans & right.booleans,
-        _product(left.numbers, right.numbers, nu.intersection),
+        product(left.numbers, right.numbers, nu.intersection),
         la.both(left.strings, right.strings),
-        _product(left.items, right.items, intersection_of_items),
-        _product(left.members, right.members, intersection_of_members),
+        product(left.items, right.items, intersection_of_items),
+        product(left.members, right.members, intersection_of_members),
     )
 
 
-def _product(left: tuple[T, ...], right: tuple[T, ...], join: Callable[[T, T], T | None]) -> tuple[T, ...]:
+def product(left: tuple[T, ...], right: tuple[T, ...], join: Callable[[T, T], T | None]) -> tuple[T, ...]:
+    """Every combination that is not surely nothing."""
     if left == right and len(left) == 1:
         return left
     if len(left) * len(right) > MAX_ALTERNATIVES * 4:
@@ -259,7 +260,7 @@ def _complement_of(
 ) -> tuple[T, ...]:
     left: tuple[T, ...] = (everything,)
     for part in parts:
-        left = _product(left, tuple(complement(part)), join)
+        left = product(left, tuple(complement(part)), join)
         if not left:
             break
     return left

@@ -7,8 +7,8 @@ what a pattern forbids.  Free text may use every escape.
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
+from json.encoder import encode_basestring  # what `json.dumps` does with a text
 
 from power.grammar import charset
 from power.grammar.charset import Ranges
@@ -24,6 +24,7 @@ CHAR = Ref("char")
 PLAIN = Ref("plain")  # a character in its one spelling
 STRING = Ref("string")
 ANY_NUMBER = Ref("number")
+ANY_INTEGER = Ref("integer")
 
 _HEX = Chars(charset.of("0123456789abcdefABCDEF"))
 _ESCAPED = charset.normal([(0, 31), (34, 34), (92, 92)])
@@ -38,7 +39,7 @@ _UNPAIRED = alt(
 _HIGH = seq(Chars(charset.of("dD")), Chars(charset.of("89abAB")), Repeat(_HEX, 2, 2))
 _LOW = seq(Text("\\u"), Chars(charset.of("dD")), Chars(charset.of("cdefCDEF")), Repeat(_HEX, 2, 2))
 
-# What `numbers.language` says of all numbers; written out, since that is a layer above.
+# What `numbers.language` says of all numbers and integers; written out, since that is a layer above.
 _DIGIT, _SIGNS = Chars(charset.of("0123456789")), Repeat(Chars(charset.of("-")), 0, 1)
 _POSITIVE = Chars(charset.of("123456789"))
 _FRACTION = Repeat(seq(Text("."), Repeat(_DIGIT, 1, 20)), 0, 1)
@@ -46,9 +47,12 @@ _EXPONENT = alt(Repeat(_DIGIT, 1, 2), seq(Chars(charset.of("012")), _DIGIT, _DIG
 _SCIENTIFIC = seq(_DIGIT, _FRACTION, Chars(charset.of("eE")), Repeat(Chars(charset.of("+-")), 0, 1), _EXPONENT)
 _DECIMAL = seq(alt(Text("0"), seq(_POSITIVE, Repeat(_DIGIT, 0, 19))), _FRACTION)
 ANY_NUMBER_BODY = seq(_SIGNS, alt(_DECIMAL, _SCIENTIFIC))
+_SHORT_INTEGER = seq(alt(Text("0"), seq(_POSITIVE, Repeat(_DIGIT, 0, 14))), Repeat(Text(".0"), 0, 1))
+ANY_INTEGER_BODY = seq(_SIGNS, alt(_SHORT_INTEGER, seq(_POSITIVE, Repeat(_DIGIT, 15, 19))))
 
 SHARED: dict[str, Expr] = {
     "number": ANY_NUMBER_BODY,
+    "integer": ANY_INTEGER_BODY,
     "space": alt(Repeat(Text(" "), 0, 1), seq(Text("\n"), Repeat(Chars(charset.of(" \t")), 0, MAX_INDENT))),
     "gap": Repeat(Text(" "), 0, 1),
     "char": alt(Chars(_DIRECT), seq(Text("\\"), Ref("escape"))),
@@ -85,4 +89,4 @@ def spell_chars(ranges: Ranges) -> Expr:
 
 def spell_text(text: str) -> str:
     """The text as it stands within a JSON string."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return encode_basestring(text)[1:-1]

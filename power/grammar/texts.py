@@ -78,13 +78,14 @@ class TextWriter:
 
     def _words(self, words: list[str]) -> Expr:
         """A trie where there are many, so that the engine is not in as many places as there are words."""
+        if words[0] == "":
+            return optional(self._words(words[1:])) if words[1:] else EMPTY
         if len(words) <= 3:
             return alt(*(text(self._text(word)) for word in words))
-        ends = [EMPTY] if words[0] == "" else []
         groups: dict[str, list[str]] = {}
-        for word in words[len(ends) :]:
+        for word in words:
             groups.setdefault(word[0], []).append(word)
-        return alt(*(self._group(group) for group in groups.values()), *ends)
+        return alt(*(self._group(group) for group in groups.values()))
 
     def _group(self, words: list[str]) -> Expr:
         first, last = words[0], words[-1]  # sorted, so what these two share, all do

@@ -28,6 +28,10 @@ from power.grammar.texts import TextWriter
 
 MAX_DEPTH = 30  # of values written within each other before the rest is put off
 MAX_FINITE = 64
+_WRITTEN_NUMBERS: dict[nu.Numbers, Expr] = {
+    sh.NUMBERS: spelling.ANY_NUMBER,
+    nu.Numbers(whole=True): spelling.ANY_INTEGER,
+}
 
 
 class ValueWriter:
@@ -96,7 +100,7 @@ class ValueWriter:
         options = [self._objects.write(one, hint) for one in shape.members]
         options += [self._arrays.write(one, hint) for one in shape.items]
         options.append(self._string(shape.strings))
-        options += [self.number(one) if one != sh.NUMBERS else spelling.ANY_NUMBER for one in shape.numbers]
+        options += [_WRITTEN_NUMBERS.get(one) or self.number(one) for one in shape.numbers]
         options += [Text(text) for text, value in (("true", True), ("false", False)) if value in shape.booleans]
         options += [Text("null")] if shape.null else []
         return alt(*(option for option in options if option != NOTHING))

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from power.grammar import automaton, mismatch, parse_gbnf
 from power.grammar import languages as la
 from power.grammar import numbers as nu
 from power.grammar.errors import TooLarge
+from power.grammar.expressions import Chars
+from power.grammar.printing import print_rules
+from power.grammar.rules import Rules
+from power.grammar.texts import TextWriter
 
 VALUES = st.decimals(-130, 130, places=2).map(Fraction) | st.integers(-130, 130).map(Fraction)
 DIVISORS = st.sampled_from([Fraction(n) for n in ("1", "2", "3", "7", "0.5", "0.25", "1.5", "0.01", "60")])
@@ -82,3 +87,22 @@ def test_small_exponents_fit_between_zero_and_one(text: str, fits: bool) -> None
 def test_a_divisor_with_too_many_remainders_is_refused() -> None:
     with pytest.raises(TooLarge, match="remainders"):
         nu.language(nu.Numbers(whole=True, multiples=frozenset([Fraction(99_991)])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,22})(\.0{0,2})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_the_rules_of_free_numbers_say_what_their_languages_say(text: str) -> None:
+    grammar = parse_gbnf(print_rules({}, "integer").replace("integer ::=", "root ::=", 1))
+    numbers = parse_gbnf(print_rules({}, "number").replace("number ::=", "root ::=", 1))
+
+    assert (mismatch(grammar, text) is None) == la.matches(nu.language(nu.Numbers(whole=True)), text)
+    if "e" not in text.lower():  # the rule lets a few more exponents in, which no bound forbids
+        assert (mismatch(numbers, text) is None) == la.matches(nu.language(nu.Numbers()), text)
+
+
+def test_integers_without_bounds_take_one_place_at_a_time() -> None:
+    """Alternatives by length would keep the engine in as many places as there are lengths."""
+    for low in (None, Fraction(0), Fraction(7)):
+        lang = nu.language(nu.Numbers(whole=True, low=low))
+        assert len(automaton.dfa_of(lang).edges) < 60
+        assert len(print_rules({"root": TextWriter(Rules(), Chars, str).write(lang)}, "root")) < 120
