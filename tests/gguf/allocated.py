@@ -3,6 +3,7 @@
     python -m tests.gguf.allocated < jobs.json
 
 A job is a path and a list of context parameters; the answer is one line of JSON for each of them.
+The path of a projector has null instead, and an answer for each way of attention.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from typing import Any
 
 import llama_cpp.llama_cpp as c
+import llama_cpp.mtmd_cpp as m
 
 # The breakdown leaves these out.
 OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
@@ -92,9 +94,41 @@ def measure_context(model: Any, wanted: dict[str, Any]) -> dict[str, int]:
     return found
 
 
+class Device(ctypes.Structure):
+    """A node of the map by devices that mtmd has."""
+
+
+Device._fields_ = [
+    ("color", ctypes.c_size_t),
+    ("parent", ctypes.POINTER(Device)),
+    ("left", ctypes.POINTER(Device)),
+    ("right", ctypes.POINTER(Device)),
+    ("device", ctypes.c_void_p),
+    ("size", ctypes.c_size_t),
+]
+
+
+def measure_projector(path: str) -> list[dict[str, int]]:
+    """Bytes of weights and compute buffer together, with flash attention and without."""
+    ask = m._libmtmd._Z21mtmd_get_memory_usagePKc19mtmd_context_params
+    ask.restype = Map
+    ask.argtypes = [ctypes.c_char_p, m.mtmd_context_params]
+    params = m.mtmd_context_params_default()
+    params.use_gpu = False
+    found = []
+    for params.flash_attn_type in (c.LLAMA_FLASH_ATTN_TYPE_ENABLED, c.LLAMA_FLASH_ATTN_TYPE_DISABLED):
+        root = ctypes.cast(ask(path.encode(), params).root, ctypes.POINTER(Device))
+        found.append({"together": _size(root)})
+    return found
+
+
+def _size(node: Any) -> int:
+    return node.contents.size + _size(node.contents.left) + _size(node.contents.right) if node else 0
+
+
 if __name__ == "__main__":
     c.llama_log_set(keep, None)
     c.llama_backend_init()
     for path, settings in json.load(sys.stdin):
-        for found in measure(path, settings):
+        for found in measure_projector(path) if settings is None else measure(path, settings):
             print(json.dumps(found), flush=True)

@@ -12,21 +12,32 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from power.gguf import open_gguf
-from power.gguf.memory import Estimate, ModelShape, Serving, Settings, estimate, largest_context, shape_of
+from power.gguf.memory import (
+    Estimate,
+    ModelShape,
+    Serving,
+    Settings,
+    estimate,
+    largest_context,
+    projector_size,
+    shape_of,
+)
 from power.gguf.memory.architectures import FULL_FIRST, HYBRID, RECURRENT, SLIDING, WITHOUT_CACHE
 from power.worker.wire import Ready
+from tests.gguf.projectors import ENCODERS, write_projector
 from tests.gguf.shapes import SHAPES, write_shape
 from tests.support import TINY, sdist
 from tests.worker.harness import open_worker
 
 GIB, MIB = 2**30, 2**20
 GGML_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
-PATIENCE = 120  # seconds
+PATIENCE = 300  # seconds
 
 DECODING = [
     Settings(n_ctx=4096, n_seq_max=4, n_batch=512, n_outputs=4),
@@ -64,7 +75,15 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def allocated(shapes: dict[str, Path]) -> Measured:
     """What llama.cpp allocates, by model and settings."""
-    jobs = [[str(path), [_context_params(settings) for settings in settings_of(name)]] for name, path in shapes.items()]
+    jobs: list[Any] = [
+        [str(path), [_context_params(settings) for settings in settings_of(name)]] for name, path in shapes.items()
+    ]
+    answers = iter(ask(jobs))
+    return {name: [next(answers) for _ in settings_of(name)] for name in shapes}
+
+
+def ask(jobs: list[Any]) -> list[dict[str, int]]:
+    """The answers of llama.cpp, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.gguf.allocated"],
         input=json.dumps(jobs),
@@ -75,8 +94,7 @@ def allocated(shapes: dict[str, Path]) -> Measured:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    answers = iter(map(json.loads, done.stdout.splitlines()))
-    return {name: [next(answers) for _ in settings_of(name)] for name in shapes}
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _context_params(settings: Settings) -> dict[str, int | bool]:
@@ -110,6 +128,19 @@ def test_the_estimate_is_what_llama_cpp_allocates(
     assert said.sum_of("kv") + said.sum_of("state") == real["cache"]
     assert said.sum_of("compute") == pytest.approx(real["compute"], rel=0.15)
     assert said.sum_of("output") == pytest.approx(real["output"], rel=0.05, abs=0.02 * MIB)
+
+
+def test_a_projector_takes_what_llama_cpp_allocates(tmp_path: Path) -> None:
+    paths = [write_projector(tmp_path / f"{n}.gguf", encoder) for n, encoder in enumerate(ENCODERS.values())]
+
+    answers = iter(ask([[str(path), None] for path in paths]))
+
+    for path in paths:
+        for flash_attention in (True, False):
+            said = projector_size(open_gguf(path), flash_attention=flash_attention)
+            compute = next(answers)["together"] - said.weights
+            assert said.compute == pytest.approx(compute, rel=0.15)
+        assert projector_size(open_gguf(path)) == projector_size(open_gguf(path), flash_attention=True)
 
 
 def test_the_worker_takes_what_serving_says() -> None:

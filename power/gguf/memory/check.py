@@ -39,7 +39,7 @@ def check_fits(
         GGUFError: a file is broken.
     """
     shape = shape_of(open_gguf(path))
-    beside = projector_size(open_gguf(projector)) if projector else None
+    beside = projector_size(open_gguf(projector), flash_attention=serving.flash_attention) if projector else None
     needed = estimate(shape, serving.settings(shape), beside)
     if needed.cpu.total > available_bytes:
         raise LoadFailed(_refusal(shape, serving, needed, available_bytes, beside))
