@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from power.errors import ConfigError
-from power.settings import SETTINGS, clean, path
+from power.settings import SETTINGS, WIDE_CACHE_TYPES, clean, path
 
 DEFAULT_PORT = 11434
 
@@ -35,7 +35,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""  # for the CLI: and the proxy may have it under a path, "/ollama"
     data_dir: Path = Path.home() / ".power"
     models_dir: Path = Path()  # in Ollama's own layout; Path(): data_dir/models
-    max_loaded_models: int = 3
+    max_loaded_models: int = 0  # 0: three for each GPU, three without one
+    memory_budget: float = math.inf  # bytes of the host's memory that models may take; inf: what is available
     keep_alive: float = 300.0  # seconds a model stays loaded after its last request; inf: for ever
     num_parallel: int = 4  # slots per model
     max_queue: int = 512  # requests that may wait for a slot, per model; and for a load, over all models
@@ -46,6 +47,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     flash_attention: bool | None = None  # None: where the backend has it
     gpu_layers: int = -1  # -1: as many as fit
     main_gpu: int | None = None
+    gpu_overhead: int = 0  # bytes of each GPU to leave free
+    # Ollama's old name for what is always so here: prefixes are shared by all requests that have them. No effect.
+    multiuser_cache: bool = True
+    sched_spread: bool = False  # over all GPUs, also models that one would hold
     load_timeout: float = 300.0  # seconds without progress after which a load has failed; inf: never
     hang_seconds: float = 30.0  # without a sign of life after which a model's process with work is killed; inf: never
     context_length: int = 4096  # tokens a sequence may use where neither request nor model says
@@ -114,7 +119,16 @@ def load_config(flags: Mapping[str, Any] | None = None, environ: Mapping[str, st
     settings: dict[str, Any] = {"data_dir": home}
     for layer in (_file(home / "config.toml"), _environment(environ), _flags(flags or {})):
         settings |= _read(layer)
-    return Config(**settings)
+    return _consistent(Config(**settings))
+
+
+def _consistent(config: Config) -> Config:
+    if config.flash_attention is False and config.kv_cache_type not in WIDE_CACHE_TYPES:
+        raise ConfigError(
+            f"kv_cache_type {config.kv_cache_type} needs flash attention, which flash_attention = false "
+            f"(OLLAMA_FLASH_ATTENTION) forbids; without it: {', '.join(WIDE_CACHE_TYPES)}"
+        )
+    return config
 
 
 Layer = dict[str, tuple[str, Any]]

@@ -20,6 +20,7 @@ from power.errors import BadRequest
 
 # What llama.cpp can keep keys and values in: ggml's type names, as its own --cache-type-k takes them.
 KV_CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+WIDE_CACHE_TYPES = ("f32", "f16", "bf16")  # the others need flash attention, llama.cpp says
 
 Reader = Callable[[Any], Any]
 
@@ -73,6 +74,23 @@ def _keep_alive(value: Any) -> float:
 
 def _limit(value: Any) -> float:
     return _keep_alive(value) or math.inf  # 0 and less: no limit
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def _size(value: Any) -> int:
+    """Bytes: a whole number, or a text such as "12GiB" (powers of 1024) or "12GB" (of 1000)."""
+    match = (
+        _SIZE.fullmatch(str(value).strip()) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    )
+    if match is None:
+        raise ValueError('must be a number of bytes, or a size such as "12GiB"')
+    base = 1024 if match[3] else 1000
+    n_bytes = float(match[1]) * float(base) ** " kmgt".index(match[2].lower() or " ")
+    if n_bytes >= 2**62:
+        raise ValueError("must be less than 4 EiB")
+    return int(n_bytes)
 
 
 def _kv_cache_type(value: Any) -> str:
@@ -153,7 +171,8 @@ SETTINGS: dict[str, Setting] = {
     "port": Setting(_PORT),
     "data_dir": Setting(path),
     "models_dir": Setting(path, "OLLAMA_MODELS"),
-    "max_loaded_models": Setting(_or_default(3, _integer(0, 1024)), "OLLAMA_MAX_LOADED_MODELS"),
+    "max_loaded_models": Setting(_integer(0, 1024), "OLLAMA_MAX_LOADED_MODELS"),
+    "memory_budget": Setting(lambda value: _size(value) or math.inf),
     "keep_alive": Setting(_keep_alive, "OLLAMA_KEEP_ALIVE"),
     "num_parallel": Setting(_or_default(4, _integer(0, 256)), "OLLAMA_NUM_PARALLEL"),
     "max_queue": Setting(_integer(0, 2**20), "OLLAMA_MAX_QUEUE"),
@@ -169,10 +188,13 @@ SETTINGS: dict[str, Setting] = {
     "go_template": Setting(_boolean, "OLLAMA_GO_TEMPLATE"),
     "origins": Setting(_origins, "OLLAMA_ORIGINS"),
     "debug": Setting(_debug, "OLLAMA_DEBUG"),
+    "multiuser_cache": Setting(_boolean, "OLLAMA_MULTIUSER_CACHE"),
     "max_body_bytes": Setting(_integer(1024, 2**40)),
     "registry_realms": Setting(_realms),
     "nohistory": Setting(_boolean, "OLLAMA_NOHISTORY"),
     "noprune": Setting(_boolean, "OLLAMA_NOPRUNE"),
     "gpu_layers": Setting(_integer(-1, 2**31 - 1), "OLLAMA_NUM_GPU", "gpu"),
+    "gpu_overhead": Setting(_size, "OLLAMA_GPU_OVERHEAD", "gpu"),
+    "sched_spread": Setting(_boolean, "OLLAMA_SCHED_SPREAD", "gpu"),
     "main_gpu": Setting(_integer(0, 255), table="gpu"),
 }

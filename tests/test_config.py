@@ -31,7 +31,7 @@ def test_without_any_settings_the_defaults_hold(home: Path) -> None:
     assert config == Config(data_dir=home)
     assert config.models_dir == home / "models"
     assert config.url == "http://127.0.0.1:11434"
-    assert (config.num_parallel, config.max_queue, config.max_loaded_models) == (4, 512, 3)
+    assert (config.num_parallel, config.max_queue, config.max_loaded_models) == (4, 512, 0)
     assert (config.keep_alive, config.load_timeout, config.context_length) == (300, 300, 4096)
 
 
@@ -55,7 +55,7 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         max_queue = 64
         num_thread = 6
         use_mlock = true
-        flash_attention = false
+        flash_attention = true
         load_timeout = 60
         context_length = 8192
         kv_cache_type = "q8_0"
@@ -80,7 +80,7 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         max_queue=64,
         num_thread=6,
         use_mlock=True,
-        flash_attention=False,
+        flash_attention=True,
         load_timeout=60,
         context_length=8192,
         kv_cache_type="q8_0",
@@ -101,7 +101,7 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         ("OLLAMA_KEEP_ALIVE", "-1", "keep_alive", math.inf),
         ("OLLAMA_KEEP_ALIVE", "1h30m", "keep_alive", 5400),
         ("OLLAMA_KEEP_ALIVE", " '30' ", "keep_alive", 30),
-        ("OLLAMA_MAX_LOADED_MODELS", "0", "max_loaded_models", 3),
+        ("OLLAMA_MAX_LOADED_MODELS", "0", "max_loaded_models", 0),
         ("OLLAMA_NUM_PARALLEL", "2", "num_parallel", 2),
         ("OLLAMA_MAX_QUEUE", "0", "max_queue", 0),
         ("OLLAMA_LOAD_TIMEOUT", "0", "load_timeout", math.inf),
@@ -115,6 +115,9 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         ("OLLAMA_ORIGINS", "http://a, app://*,", "origins", ("http://a", "app://*")),
         ("OLLAMA_DEBUG", "2", "debug", True),
         ("OLLAMA_DEBUG", "0", "debug", False),
+        ("OLLAMA_GPU_OVERHEAD", "1073741824", "gpu_overhead", 2**30),
+        ("OLLAMA_SCHED_SPREAD", "1", "sched_spread", True),
+        ("OLLAMA_MULTIUSER_CACHE", "1", "multiuser_cache", True),
         ("OLLAMA_NUM_GPU", "-1", "gpu_layers", -1),
         ("OLLAMA_NOHISTORY", "1", "nohistory", True),
     ],
@@ -272,3 +275,21 @@ def test_a_reader_takes_any_value_or_says_what_would_be_right(name: str, value: 
         message = "must be anything"
 
     assert message.startswith("must be ")
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"), [("0", 0), ("1024", 1024), ("2GiB", 2 * 2**30), ("1.5 gb", 15 * 10**8), ("512 MiB", 2**29)]
+)
+def test_sizes_are_bytes_or_say_their_unit(home: Path, text: str, n_bytes: int) -> None:
+    assert load_config({}, {"POWER_HOME": str(home), "OLLAMA_GPU_OVERHEAD": text}).gpu_overhead == n_bytes
+
+
+@pytest.mark.parametrize("text", ["-1", "much", "9 XiB", "1e30", "9999999 TiB", "12 Gibibytes"])
+def test_a_size_that_is_none_is_refused_by_its_name(home: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="OLLAMA_GPU_OVERHEAD: must be "):
+        load_config({}, {"POWER_HOME": str(home), "OLLAMA_GPU_OVERHEAD": text})
+
+
+def test_settings_that_llama_cpp_refuses_together_are_refused_here(home: Path) -> None:
+    with pytest.raises(ConfigError, match="kv_cache_type q8_0 needs flash attention"):
+        load_config({}, {"POWER_HOME": str(home), "OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "0"})

@@ -10,7 +10,7 @@ import trio
 from power.api.encode import Response, json_response, local_time
 from power.api.requests import Request
 from power.generate import Power
-from power.sched.models import RunningModel
+from power.sched import RunningModel
 from power.store import StoredModel
 
 # What Ollama says of a model that never leaves: as far off as a Go duration reaches.

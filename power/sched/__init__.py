@@ -6,6 +6,7 @@ the mailbox its events arrive in.
 """
 
 from power.sched.mailbox import Mailbox
-from power.sched.models import Models, RunningModel, Use, open_models
+from power.sched.models import Models, Use, open_models
+from power.sched.running import RunningModel
 
 __all__ = ["Mailbox", "Models", "RunningModel", "Use", "open_models"]

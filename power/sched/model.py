@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from power.claim import ANYBODY, Claim
 from power.errors import LoadFailed, PowerError, WorkerDied
 from power.metrics import Metrics
 from power.options import LoadOptions
+from power.sched.evicting import protection
 from power.sched.mailbox import Mailbox
+from power.sched.placing import Placement
 from power.sched.scheduler import Engine, Scheduler
 from power.sched.slots import Crowd
 from power.worker.wire import Alive, Detokenized, Load, LoadError, Loading, Question, Ready, Task, Tokenized
@@ -37,8 +40,6 @@ BACK_OFF = 0.5
 
 E = TypeVar("E", bound=PowerError)
 Launch = Callable[[], AbstractAsyncContextManager[Engine]]
-Admit = Callable[["StoredModel", Load], Awaitable[None]]
-"""Raises LoadFailed for a model that there is no room for."""
 
 
 class Model:
@@ -49,8 +50,8 @@ class Model:
         stored: StoredModel,
         load: Load,
         *,
+        placement: Placement,
         launch: Launch,
-        admit: Admit,
         keep_alive: float,
         load_timeout: float,
         max_queue: int,
@@ -59,7 +60,11 @@ class Model:
         metrics: Metrics,
     ) -> None:
         self.stored = stored
-        self.load = load
+        self.load = load  # as it was wanted
+        self.placement = placement  # where it goes
+        self.has_displaced = False  # another model had to go for it
+        self.began_at = trio.current_time()
+        self.protected_until = -math.inf  # from being driven out itself
         self.keep_alive = keep_alive  # seconds
         self.scheduler = Scheduler(
             str(stored.name),
@@ -79,7 +84,6 @@ class Model:
         self.gone = trio.Event()
         self._load_timeout = load_timeout  # seconds without progress
         self._launch = launch
-        self._admit = admit
         self._metrics = metrics.of(str(stored.name))
         self._life = trio.CancelScope()
         self._settled = trio.Event()  # loaded, or failed to
@@ -219,16 +223,18 @@ class Model:
 
     async def _live_once(self) -> None:
         """One worker's life. Ends by WorkerDied or LoadFailed, in a group, or by cancellation."""
-        await self._admit(self.stored, self.load)
         async with self._launch() as engine:
             self.ready = await self._load_into(engine)
-            self.ready_at = trio.current_time()
+            now = trio.current_time()
+            if self.has_displaced and math.isinf(self.ready_at):
+                self.protected_until = protection(now, now - self.began_at)
+            self.ready_at = now
             self._metrics.load.observe(self.ready.load_ns / 1e9)
             self._settled.set()
             await self.scheduler.run(engine)
 
     async def _load_into(self, engine: Engine) -> Ready:
-        await engine.send(self.load)
+        await engine.send(placed(self.load, self.placement))
         with trio.move_on_after(self._load_timeout) as patience:
             while True:
                 try:
@@ -262,6 +268,15 @@ class Model:
         self.scheduler.lost(error)
         if self.n_deaths >= MAX_DEATHS:
             self._error = WorkerDied(f"{error}; given up after {self.n_deaths} deaths in a row", error.exit_status)
+
+
+def placed(load: Load, placement: Placement) -> Load:
+    """What the worker is told, once it is known where the model goes."""
+    if not placement.gpus:
+        return load  # nobody knows of GPUs: llama.cpp does as it was asked
+    if placement.gpu is None:
+        return replace(load, n_gpu_layers=placement.n_gpu_layers, is_split=True)
+    return replace(load, n_gpu_layers=placement.n_gpu_layers, main_gpu=placement.gpu, is_split=False)
 
 
 def _first(group: BaseExceptionGroup[E], kind: type[E]) -> E:

@@ -1,9 +1,12 @@
 """All models of a server: who is loaded, who may come in, who has to go.
 
-A request that finds its model loaded walks straight in.  Any other takes its
-turn in one line: the first in it makes room (the least recently used idle model
-goes, a busy one never) and starts the load, and whoever wants the same model
-then finds it there.  So waiters share one load and one eviction.
+A request that finds its model loaded walks straight in.  Any other joins one
+line.  For the first in it room is made (`power.sched.evicting` says how) and the
+load is begun; whoever wants the same model then finds it there, wherever in the
+line it stands.  So waiters share one load and one eviction.
+
+The line moves on in `_advance`, which is synchronous and called whenever
+something has changed: somebody came or left, a model has gone, a time has passed.
 """
 
 from __future__ import annotations
@@ -12,22 +15,24 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from power.claim import ANYBODY, Claim
 from power.config import Config
-from power.errors import Overloaded
+from power.errors import Overloaded, PowerError
 from power.metrics import Metrics
 from power.options import LoadOptions
 from power.sched.crashes import Crashes
+from power.sched.evicting import Resident, Retire, Wait, make_room
+from power.sched.loads import load_command, model_key
 from power.sched.mailbox import Mailbox
-from power.sched.memory import check_memory
-from power.sched.model import Admit, Launch, Model
+from power.sched.memory import MachineMemory, Memory, Needs, all_of, left
+from power.sched.model import Launch, Model
+from power.sched.placing import Placement
 from power.sched.process import open_worker
+from power.sched.running import RunningModel, running_model
 from power.sched.slots import BUSY, Crowd
 from power.worker.wire import Load, Task
 
@@ -36,23 +41,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_LOADED = 3  # models; Ollama's default is three for each GPU, and three without one
-DEFAULT_CTX = 4096  # tokens; Ollama's default without a GPU
-DEFAULT_BATCH = 512  # tokens
-# An encoder takes an input in one batch, and memory for its largest batch: tokens, Ollama's default for such models.
-ENCODER_CTX = 2048
-EMBEDDING_SLOTS = 32  # requests that a model for embeddings alone serves together: it has no KV cache to divide
-
-
-class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
-    """What `/api/ps` tells of a model."""
-
-    model: StoredModel
-    size: int  # bytes
-    size_vram: int  # bytes
-    context_length: int  # tokens
-    expires_at: datetime | None  # None: never
-    n_users: int
+DEFAULT_LOADED = 3  # models for each GPU, and without one; Ollama's default
+MOST_LOADED = 1024  # models; as far as the setting goes
+# Seconds after which somebody who waited for a load in vain may try again: about what one takes.
+LOAD_RETRY = 5
 
 
 class Use:
@@ -81,23 +73,51 @@ class Use:
             yield mailbox
 
 
+class _Waiter:
+    """Somebody in the line: for a model that is not loaded, or not as it is wanted."""
+
+    def __init__(self, stored: StoredModel, wanted: LoadOptions, load: Load, claim: Claim, deadline: float) -> None:
+        self.stored = stored
+        self.wanted = wanted
+        self.load = load
+        self.claim = claim
+        self.deadline = deadline
+        self.since = trio.current_time()
+        self.needs: Needs | None = None  # not measured yet
+        self.has_displaced = False  # another model had to go for it
+        self.use: Use | None = None
+        self.error: PowerError | None = None
+        self.answered = trio.Event()
+
+    @property
+    def key(self) -> str:
+        return model_key(self.stored)
+
+    def answer(self, outcome: Use | PowerError) -> None:
+        if isinstance(outcome, Use):
+            self.use = outcome
+        else:
+            self.error = outcome
+        self.answered.set()
+
+
 class Models:
     """The models in memory, by their files."""
 
     def __init__(
-        self, config: Config, metrics: Metrics, launch: Launch, admit: Admit, begin: trio.MemorySendChannel[Model]
+        self, config: Config, metrics: Metrics, launch: Launch, memory: Memory, begin: trio.MemorySendChannel[Model]
     ) -> None:
         self._config = config
         self._metrics = metrics
         self._launch = launch
-        self._admit = admit
+        self._memory = memory
         self._begin = begin
         self._by_key: dict[str, Model] = {}
-        self._crashes = Crashes()
-        self._turn = trio.StrictFIFOLock()
-        self._changed = trio.Event()
+        self._line: list[_Waiter] = []
+        self._alarm = trio.CancelScope()  # when the line is to be looked at again
         self._crowd = Crowd(config.max_queue_total)
-        self._n_waiting = 0  # for a load; those who wait for a slot are in their model's table
+        self._crashes = Crashes()
+        self._stopping: Overloaded | None = None
 
     @asynccontextmanager
     async def acquire(
@@ -108,7 +128,9 @@ class Models:
         `keep_alive` (seconds), if given, replaces the model's own.
 
         Raises:
-            Overloaded: too many requests wait for a model to be loaded, or this one has waited too long.
+            Overloaded: too many requests wait for a model to be loaded, this one has waited too long, the
+                model keeps crashing, or the server stops.
+            LoadFailed: there is no room for it, or its file is broken.
         """
         use = await self._enter(stored, wanted, claim)
         if keep_alive is not None:
@@ -117,66 +139,136 @@ class Models:
             yield use
         finally:
             use.release()
-            self._wake()
+            self._advance()
+
+    def stop(self, error: Overloaded) -> None:
+        """Take no more requests, and turn away all that have not begun; those that have go on."""
+        self._stopping = error
+        for waiter in self._line:
+            waiter.answer(error)
+        for model in self._by_key.values():
+            model.scheduler.turn_away(error)
+
+    # -- coming in --
 
     async def _enter(self, stored: StoredModel, wanted: LoadOptions, claim: Claim) -> Use:
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._stopping is not None:
+            raise self._stopping
         patience = self._config.max_queue_seconds if claim.max_queue_seconds is None else claim.max_queue_seconds
         deadline = trio.current_time() + patience
-        model = self._loaded(stored, wanted) or await self._wait_loading(stored, wanted, deadline)
-        return Use(model, claim, deadline)
+        if model := self._loaded(stored, wanted):
+            return Use(model, claim, deadline)
+        self._crashes.check(model_key(stored), str(stored.name), trio.current_time())
+        if len(self._line) >= self._config.max_queue or self._crowd.is_full:
+            raise Overloaded(BUSY, retry_after=LOAD_RETRY)
+        return await self._stand_in_line(
+            _Waiter(stored, wanted, load_command(stored, wanted, self._config), claim, deadline)
+        )
 
-    async def _wait_loading(self, stored: StoredModel, wanted: LoadOptions, deadline: float) -> Model:
-        self._crashes.check(_key(stored), str(stored.name), trio.current_time())
-        if self._n_waiting >= self._config.max_queue or self._crowd.is_full:
-            raise Overloaded(BUSY, retry_after=5)
-        self._n_waiting += 1
+    async def _stand_in_line(self, waiter: _Waiter) -> Use:
+        self._line.append(waiter)
         self._crowd.n += 1
         try:
-            with trio.CancelScope(deadline=deadline):
-                async with self._turn:
-                    return await self._load_in_turn(stored, wanted)
+            with trio.CancelScope(deadline=waiter.deadline):
+                waiter.needs = await self._memory.measure(waiter.stored, waiter.load)
+                self._advance()
+                await waiter.answered.wait()
+        except BaseException:
+            if waiter.use is not None:  # given in the moment that the request was cancelled
+                waiter.use.release()
+            raise
         finally:
-            self._n_waiting -= 1
+            self._line.remove(waiter)
             self._crowd.n -= 1
-        raise Overloaded(
-            f"there was no room for model '{stored.name}' in time (max_queue_seconds)", reason="deadline", retry_after=5
+            self._advance()
+        if waiter.use is not None:
+            return waiter.use
+        raise waiter.error or Overloaded(
+            f"there was no room for model '{waiter.stored.name}' in time (max_queue_seconds)",
+            reason="deadline",
+            retry_after=LOAD_RETRY,
         )
 
     def _loaded(self, stored: StoredModel, wanted: LoadOptions) -> Model | None:
-        model = self._by_key.get(_key(stored))
+        model = self._by_key.get(model_key(stored))
         return model if model and model.is_open and model.serves(wanted) else None
 
-    async def _load_in_turn(self, stored: StoredModel, wanted: LoadOptions) -> Model:
+    # -- the line --
+
+    def _advance(self) -> None:
+        """Let in whoever can come in, and do the next thing for the first who cannot."""
+        self._alarm.deadline = math.inf
         while True:
-            if model := self._loaded(stored, wanted):
-                return model
-            if model := self._by_key.get(_key(stored)):
-                model.retire()  # loaded with other options, or already on its way out
-                await model.gone.wait()
-                continue
-            self._crashes.check(_key(stored), str(stored.name), trio.current_time())
-            if len(self._by_key) < (self._config.max_loaded_models or DEFAULT_LOADED):
-                return self._start(stored, wanted)
-            if victim := self._least_recently_used():
-                log.info("unloading %s to make room for %s", victim.stored.name, stored.name)
+            open_ones = [waiter for waiter in self._line if not waiter.answered.is_set()]
+            for waiter in open_ones:
+                if model := self._loaded(waiter.stored, waiter.wanted):
+                    waiter.answer(Use(model, waiter.claim, waiter.deadline))
+            first = next((waiter for waiter in open_ones if not waiter.answered.is_set()), None)
+            if first is None or first.needs is None or not self._serve_first(first, first.needs):
+                return
+
+    def _serve_first(self, waiter: _Waiter, needs: Needs) -> bool:
+        """One step for the first in line. True if the line has moved."""
+        now = trio.current_time()
+        if model := self._by_key.get(waiter.key):  # loaded with other options, or on its way out
+            self._step_aside(model, now)
+            return False
+        try:
+            self._crashes.check(waiter.key, str(waiter.stored.name), now)
+        except Overloaded as error:
+            waiter.answer(error)
+            return True
+        room = self._memory.room()
+        ready = [model.placement for model in self._by_key.values() if model.ready is not None]
+        coming = [model.placement for model in self._by_key.values() if model.ready is None]
+        everything = all_of(room, ready, self._config.memory_budget)
+        if needs.place(everything, partly=True) is None:
+            waiter.answer(needs.refusal(everything))
+            return True
+        if len(self._by_key) < self._most_loaded(len(room.gpus)):
+            now_left = left(room, ready, coming, self._config.memory_budget)
+            # Whole into the GPUs, even if others have to go for it; unless it never fits whole.
+            partly = not self._by_key or needs.place(everything, partly=False) is None
+            placement = needs.place(now_left, partly=partly)
+            if placement is not None:
+                self._start(waiter, placement)
+                return True
+        self._make_room(waiter, now)
+        return False
+
+    def _most_loaded(self, n_gpus: int) -> int:
+        return self._config.max_loaded_models or DEFAULT_LOADED * max(1, n_gpus)
+
+    def _step_aside(self, model: Model, now: float) -> None:
+        if model.protected_until > now:
+            self._alarm.deadline = model.protected_until
+        elif not model.retiring:
+            model.retire()
+
+    def _make_room(self, waiter: _Waiter, now: float) -> None:
+        match make_room([_resident(key, model) for key, model in self._by_key.items()], now, waiter.since):
+            case Retire(key):
+                log.info("unloading %s to make room for %s", self._by_key[key].stored.name, waiter.stored.name)
                 self._metrics.evictions.inc()
-                victim.retire()
-                await victim.gone.wait()
-            else:
-                self._changed = trio.Event()
-                await self._changed.wait()
+                waiter.has_displaced = True
+                self._by_key[key].retire()
+            case Wait(until):
+                self._alarm.deadline = until
 
-    def _least_recently_used(self) -> Model | None:
-        idle = [model for model in self._by_key.values() if model.is_idle]
-        return min(idle, key=lambda model: model.last_used, default=None)
+    async def watch_clock(self) -> None:
+        """Look at the line again when it is time."""
+        while True:
+            with trio.CancelScope() as self._alarm:
+                self._advance()
+                await trio.sleep_forever()
 
-    def _start(self, stored: StoredModel, wanted: LoadOptions) -> Model:
+    def _start(self, waiter: _Waiter, placement: Placement) -> None:
         model = Model(
-            stored,
-            _load_command(stored, wanted, self._config),
+            waiter.stored,
+            waiter.load,
+            placement=placement,
             launch=self._launch,
-            admit=self._admit,
             keep_alive=self._config.keep_alive,
             load_timeout=self._config.load_timeout,
             max_queue=self._config.max_queue,
@@ -184,15 +276,15 @@ class Models:
             hang_seconds=self._config.hang_seconds,
             metrics=self._metrics,
         )
-        self._by_key[_key(stored)] = model
+        model.has_displaced = waiter.has_displaced
+        self._by_key[waiter.key] = model
         self._metrics.loaded.set(len(self._by_key))
         # The channel has room for every model that may be loaded.
         self._begin.send_nowait(model)
-        return model
 
     async def run_model(self, model: Model) -> None:
         """One model's task, from its start to its end."""
-        key = _key(model.stored)
+        key = model_key(model.stored)
         try:
             await model.run()
         finally:
@@ -202,7 +294,7 @@ class Models:
             if model.death:
                 self._crashes.died(key, model.n_deaths, model.death, trio.current_time())
             self._metrics.loaded.set(len(self._by_key))
-            self._wake()
+            self._advance()
 
     def end_unbegun(self, begin: trio.MemoryReceiveChannel[Model]) -> None:
         """The server stops: models whose task never started end here, or their users would wait for ever."""
@@ -212,12 +304,9 @@ class Models:
             except trio.WouldBlock:
                 return
 
-    def _wake(self) -> None:
-        self._changed.set()
-
     def unload(self, stored: StoredModel) -> bool:
         """Let the model go as soon as nobody uses it. False if it is not in memory."""
-        model = self._by_key.get(_key(stored))
+        model = self._by_key.get(model_key(stored))
         if model is None:
             return False
         model.expire_after(0)
@@ -226,68 +315,31 @@ class Models:
     def running(self) -> list[RunningModel]:
         """The models in memory, the one that stays longest first."""
         ready = [model for model in self._by_key.values() if model.ready is not None]
-        return [_running(model) for model in sorted(ready, key=lambda model: -model.expires_at)]
+        return [running_model(model) for model in sorted(ready, key=lambda model: -model.expires_at)]
 
     def loading(self) -> list[tuple[str, float]]:
         """Names and progress (0 … 1) of the models on their way in."""
         return [(str(m.stored.name), m.progress) for m in self._by_key.values() if m.ready is None and not m.retiring]
 
 
-def _running(model: Model) -> RunningModel:
-    assert model.ready is not None
-    left = model.expires_at - trio.current_time()
-    layers = model.load.n_gpu_layers
-    size = model.ready.model_bytes + model.ready.kv_bytes
-    return RunningModel(
-        model=model.stored,
-        size=size,
-        size_vram=size if model.ready.on_gpu and layers != 0 else 0,
-        context_length=model.ready.n_ctx,
-        expires_at=None if math.isinf(left) else datetime.now(UTC) + timedelta(seconds=min(left, 10**9)),
-        n_users=model.n_users,
+def _resident(key: str, model: Model) -> Resident:
+    return Resident(
+        key=key,
+        is_idle=model.is_idle,
+        is_leaving=model.retiring,
+        last_used=model.last_used,
+        ready_at=model.ready_at,
+        protected_until=model.protected_until,
     )
-
-
-def _load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Load:
-    """The request's own wishes before the configuration's before the defaults."""
-    n_threads = wanted.num_thread or config.num_thread
-    embeds = "completion" not in stored.capabilities
-    n_ctx = wanted.num_ctx or config.context_length or DEFAULT_CTX
-    if stored.facts.is_encoder and not wanted.num_ctx:
-        n_ctx = min(n_ctx, ENCODER_CTX)
-    return Load(
-        path=str(stored.path),
-        n_slots=max(config.num_parallel, EMBEDDING_SLOTS) if embeds else config.num_parallel,
-        n_ctx=n_ctx,
-        n_batch=wanted.num_batch or (n_ctx if stored.facts.is_encoder else DEFAULT_BATCH),
-        n_threads=n_threads,
-        n_threads_batch=wanted.num_thread_batch or n_threads,
-        n_gpu_layers=config.gpu_layers if wanted.num_gpu is None or wanted.num_gpu < 0 else wanted.num_gpu,
-        main_gpu=config.main_gpu if wanted.main_gpu is None else wanted.main_gpu,
-        use_mmap=True if wanted.use_mmap is None else wanted.use_mmap,
-        use_mlock=config.use_mlock if wanted.use_mlock is None else wanted.use_mlock,
-        flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
-        kv_type=config.kv_cache_type,
-        # Some may be late on a busy machine, and still none is missing.
-        alive_seconds=min(5.0, config.hang_seconds / 5),
-        adapters=tuple((str(path), 1.0) for path in stored.adapters),
-        embeds=embeds,
-        pooling=wanted.pooling or "",
-    )
-
-
-def _key(stored: StoredModel) -> str:
-    """What is in memory only once: a file, with what is applied to it."""
-    return "\0".join(map(str, (stored.path, *stored.adapters)))
 
 
 @asynccontextmanager
 async def open_models(
-    config: Config, metrics: Metrics, launch: Launch = open_worker, admit: Admit = check_memory
+    config: Config, metrics: Metrics, launch: Launch = open_worker, memory: Memory | None = None
 ) -> AsyncIterator[Models]:
     """The models of one server; leaving the block ends their workers."""
-    send, receive = trio.open_memory_channel[Model](config.max_loaded_models or DEFAULT_LOADED)
-    models = Models(config, metrics, launch, admit, send)
+    send, receive = trio.open_memory_channel[Model](MOST_LOADED)
+    models = Models(config, metrics, launch, memory or MachineMemory(config), send)
     async with trio.open_nursery() as nursery:
 
         async def run_all() -> None:
@@ -295,6 +347,7 @@ async def open_models(
                 nursery.start_soon(models.run_model, model, name=f"model {model.stored.name}")
 
         nursery.start_soon(run_all)
+        nursery.start_soon(models.watch_clock)
         try:
             yield models
         finally:

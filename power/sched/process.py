@@ -138,7 +138,8 @@ async def _run_process(fd: int, write_end: int, task_status: trio.TaskStatus[tri
         check=False,
         # libgomp reads this once, when it is loaded: threads that spin while they
         # wait cost up to 24x on shared cores.
-        env={"OMP_WAIT_POLICY": "passive", **os.environ},
+        # And NVML, which counts GPUs by their place on the bus, has to mean the same ones.
+        env={"OMP_WAIT_POLICY": "passive", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ},
         deliver_cancel=_stop_politely,
         task_status=task_status,
     )

@@ -185,6 +185,11 @@ class Scheduler:
         self.table.lost(error)
         self._report()
 
+    def turn_away(self, error: PowerError) -> None:
+        """Fail whoever waits; those that sit go on."""
+        self.table.turn_away(error)
+        self._report()
+
     def close(self, error: PowerError) -> None:
         self.table.close(error)
         self._report()

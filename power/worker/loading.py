@@ -41,6 +41,7 @@ def ready(weights: Weights, *, n_ctx: int, n_cells: int, began_ns: int) -> Ready
         n_params=weights.n_params,
         model_bytes=weights.model_bytes,
         kv_bytes=weights.kv_bytes,
+        device_bytes=weights.device_bytes,
         on_gpu=weights.on_gpu,
         bos=vocab.text(vocab.bos),
         eos=vocab.text(vocab.eos),

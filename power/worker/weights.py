@@ -71,6 +71,11 @@ class Weights:
         return self._log.kv_bytes
 
     @property
+    def device_bytes(self) -> dict[str, int]:
+        """What llama.cpp has allocated, by its names of devices."""
+        return self._log.device_bytes
+
+    @property
     def on_gpu(self) -> bool:
         """Whether llama.cpp was built for a GPU and found one."""
         return bool(c.llama_supports_gpu_offload())
@@ -135,6 +140,7 @@ class Weights:
         params.n_gpu_layers = load.n_gpu_layers
         params.load_mode = _load_mode(load)
         if load.main_gpu is not None:
+            params.split_mode = c.LLAMA_SPLIT_MODE_LAYER if load.is_split else c.LLAMA_SPLIT_MODE_NONE
             params.main_gpu = load.main_gpu
 
         def report(fraction: float, _user_data: int | None) -> bool:

@@ -58,6 +58,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     n_threads_batch: int
     n_gpu_layers: int  # -1: all
     main_gpu: int | None
+    is_split: bool = True  # over all GPUs; else all of it is on `main_gpu`
     use_mmap: bool
     use_mlock: bool
     flash_attention: bool | None  # None: llama.cpp decides
@@ -138,6 +139,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     n_params: int
     model_bytes: int
     kv_bytes: int  # the KV cache's cells
+    device_bytes: dict[str, int]  # allocated, by llama.cpp's names of devices: "CPU", "CUDA0", …
     on_gpu: bool  # llama.cpp was built for, and found, a GPU
     bos: str  # the BOS token's text, as templates want it
     eos: str

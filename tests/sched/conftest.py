@@ -7,11 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 
 from power.config import Config
+from power.errors import LoadFailed
 from power.metrics import Metrics
 from power.options import Sampling
 from power.sched import Models, open_models
+from power.sched.placing import Placement, Room
 from power.worker.wire import Load, Start
 
 from .fake import Script
@@ -41,11 +44,33 @@ def models(script: Script, tmp_path: Path) -> Callable[..., AbstractAsyncContext
     @asynccontextmanager
     async def open(**settings: Any) -> AsyncIterator[Models]:
         config = Config(data_dir=tmp_path, **settings)
-        async with open_models(config, Metrics(), script.launch, _anything_fits) as opened:
+        async with open_models(config, Metrics(), script.launch, FakeMemory(script)) as opened:
             yield opened
 
     return open
 
 
-async def _anything_fits(stored: Any, load: Load) -> None:
-    """Fakes take no memory."""
+class FakeMemory:
+    """A machine with `script.host_bytes`, of which a model takes what `script.takes` says."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def measure(self, stored: Any, load: Load) -> FakeNeeds:
+        await trio.lowlevel.checkpoint()
+        return FakeNeeds(self._script.takes.get(stored.name, 0))
+
+    def room(self) -> Room:
+        return Room(self._script.host_bytes)
+
+
+class FakeNeeds:
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
+
+    def place(self, room: Room, *, partly: bool) -> Placement | None:
+        # Mapped to the last byte: what is free does not change when it comes or goes.
+        return Placement(n_gpu_layers=0, host=self._n_bytes, pinned=0) if self._n_bytes <= room.host else None
+
+    def refusal(self, room: Room) -> LoadFailed:
+        return LoadFailed(f"{self._n_bytes} bytes do not fit into {room.host:g}")

@@ -39,6 +39,8 @@ class Script:
     stall_after: float | None = None  # progress at which loading stops for good
     load_error: str = ""
     die_loading: int = 0  # how many workers die before they are ready
+    host_bytes: float = float("inf")
+    takes: dict[str, int] = field(default_factory=dict)  # bytes, by model
     token_seconds: float = 1.0
     die_at: list[float] = field(default_factory=list)  # seconds into the n-th worker's serving life
     alive_seconds: float | None = None  # `Alive` is said this often within a step
@@ -179,6 +181,7 @@ def ready(load: Load) -> Ready:
         n_params=10**6,
         model_bytes=10**6,
         kv_bytes=10**6,
+        device_bytes={"CPU_Mapped": 10**6, "CUDA0": 2 * 10**6, "CUDA_Host": 10**5},
         on_gpu=False,
         bos="",
         eos="",

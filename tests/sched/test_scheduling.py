@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from power.claim import ANYBODY, Claim
-from power.errors import LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
+from power.errors import BadRequest, LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
 from power.options import LoadOptions
 from power.sched import Mailbox, Models
 from power.sched import scheduler as scheduler_module
@@ -208,6 +208,30 @@ async def test_a_request_s_own_keep_alive_replaces_the_server_s(autojump_clock: 
         assert [model.expires_at for model in m.running()] == [None]
 
 
+async def test_what_runs_is_told_with_its_size_and_what_of_it_is_on_gpus(
+    autojump_clock: MockClock, models: Open
+) -> None:
+    async with models(context_length=512) as m:
+        await ask(m)
+
+        [running] = m.running()
+        assert (running.size, running.size_vram) == (3_100_000, 2_000_000)
+        assert running.context_length == 512
+        assert running.n_users == 0
+
+
+async def test_looking_at_what_runs_keeps_nothing_in_memory(autojump_clock: MockClock, models: Open) -> None:
+    async with models(keep_alive=100) as m:
+        await ask(m)
+        for _ in range(9):
+            await trio.sleep(10)
+            expires = m.running()[0].expires_at
+            assert expires is not None
+        await trio.sleep(11)
+
+        assert m.running() == []
+
+
 async def test_a_model_in_use_outlives_its_keep_alive(autojump_clock: MockClock, models: Open) -> None:
     async with models(keep_alive=10) as m:
         assert len((await ask(m, n_predict=100)).split()) == 100
@@ -256,6 +280,130 @@ async def test_a_busy_model_is_never_evicted(autojump_clock: MockClock, models: 
         assert len(answers[0].split()) == 50
 
 
+async def test_idle_models_make_room_in_memory_and_only_as_many_as_it_takes(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.host_bytes, script.takes = 10, {"a": 4, "b": 4, "c": 4, "d": 2}
+    async with models() as m:
+        for name in ("a", "b", "c", "d"):
+            await ask(m, name)
+
+        assert {str(model.model.name) for model in m.running()} == {"b", "c", "d"}
+
+
+async def test_a_budget_counts_where_there_is_more_memory(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.takes = {"a": 4, "b": 4, "c": 4, "large": 9}
+    async with models(memory_budget=8) as m:
+        for name in ("a", "b", "c"):
+            await ask(m, name)
+        with pytest.raises(LoadFailed, match="9 bytes do not fit into 8"):
+            await ask(m, "large")
+
+        # Nobody had to go for what would not fit anyway.
+        assert {str(model.model.name) for model in m.running()} == {"b", "c"}
+
+
+async def test_memory_of_a_busy_model_is_waited_for(autojump_clock: MockClock, models: Open, script: Script) -> None:
+    script.host_bytes, script.takes = 10, {"a": 6, "b": 6}
+    async with models() as m, trio.open_nursery() as nursery:
+        answers: list[str] = []
+
+        async def long() -> None:
+            answers.append(await ask(m, "a", n_predict=50))
+
+        nursery.start_soon(long)
+        await trio.sleep(5)
+        await ask(m, "b")
+
+        assert len(answers[0].split()) == 50
+
+
+async def test_a_model_that_is_always_busy_does_not_shut_others_out(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models(max_loaded_models=1) as m, trio.open_nursery() as nursery:
+
+        async def again_and_again() -> None:
+            while True:
+                await ask(m, "a", n_predict=5)
+
+        for _ in range(3):
+            nursery.start_soon(again_and_again)
+            await trio.sleep(2)
+        begun = trio.current_time()
+
+        await ask(m, "b")
+
+        # It is patient for 10 seconds; then those who are at it have 5 tokens each to go.
+        assert trio.current_time() - begun < 30
+        nursery.cancel_scope.cancel()
+
+
+async def test_two_models_wanted_in_turns_do_not_drive_each_other_out_for_every_request(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.load_seconds, script.token_seconds = 10, 0.1
+    n_answers = 0
+
+    async def again_and_again(name: str) -> None:
+        nonlocal n_answers
+        while True:
+            await ask(m, name)
+            n_answers += 1
+
+    async with models(max_loaded_models=1, num_parallel=1) as m, trio.open_nursery() as nursery:
+        for name in ("a", "b", "a", "b"):
+            nursery.start_soon(again_and_again, name)
+        await trio.sleep(1000)
+        nursery.cancel_scope.cancel()
+
+    # A load takes 10 seconds, a request 0.3.
+    assert script.n_launched <= 55
+    assert n_answers > 1000
+
+
+async def test_everybody_in_line_for_what_is_being_loaded_gets_it_whoever_is_first(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models(max_loaded_models=1) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m, "a", 20)
+        await trio.sleep(2)
+        for name in ("b", "c", "b", "c", "b"):
+            nursery.start_soon(ask, m, name)
+            await trio.testing.wait_all_tasks_blocked()
+
+    assert script.n_launched == 3
+
+
+async def test_a_stop_turns_away_who_waits_and_lets_the_others_finish(autojump_clock: MockClock, models: Open) -> None:
+    outcomes: dict[str, str] = {}
+
+    async def client(name: str, model: str = "a") -> None:
+        try:
+            outcomes[name] = await ask(m, model)
+        except Overloaded as error:
+            outcomes[name] = error.reason
+
+    async with models(max_loaded_models=1, num_parallel=1) as m, trio.open_nursery() as nursery:
+        nursery.start_soon(client, "running")
+        await trio.sleep(2)
+        nursery.start_soon(client, "waits for a slot")
+        nursery.start_soon(client, "waits for a load", "b")
+        await trio.testing.wait_all_tasks_blocked()
+
+        m.stop(Overloaded("the server is stopping", reason="stopping"))
+        nursery.start_soon(client, "comes too late")
+
+    assert outcomes == {
+        "running": "1 2 3 ",
+        "waits for a slot": "stopping",
+        "waits for a load": "stopping",
+        "comes too late": "stopping",
+    }
+
+
 async def test_waiters_for_another_model_share_one_eviction(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
@@ -292,6 +440,14 @@ async def test_a_larger_context_loads_again_and_a_smaller_one_does_not(
 
         assert script.n_launched == 2
         assert [model.context_length for model in m.running()] == [2048]
+
+
+async def test_flash_attention_cannot_be_switched_off_under_a_cache_that_needs_it(
+    autojump_clock: MockClock, models: Open
+) -> None:
+    async with models(kv_cache_type="q8_0") as m:
+        with pytest.raises(BadRequest, match="with a KV cache of q8_0"):
+            await ask(m, flash_attention=False)
 
 
 async def test_loading_that_makes_no_progress_fails_in_time(

@@ -5,8 +5,8 @@ estimate(shape, Serving(n_ctx=8192, n_slots=4).settings(shape)).total
 check_fits("model.gguf", Serving(n_ctx=8192), available_memory())      # raises LoadFailed
 """
 
-from power.gguf.memory.available import available_memory, has_gpu_backend
-from power.gguf.memory.check import check_fits, human_size
+from power.gguf.memory.available import available_memory, gpu_backends, has_gpu_backend
+from power.gguf.memory.check import check_fits, human_size, refusal
 from power.gguf.memory.estimate import DeviceMemory, Estimate, estimate, largest_context
 from power.gguf.memory.projector import ProjectorSize, projector_size
 from power.gguf.memory.reading import shape_of
@@ -25,9 +25,11 @@ __all__ = [
     "available_memory",
     "check_fits",
     "estimate",
+    "gpu_backends",
     "has_gpu_backend",
     "human_size",
     "largest_context",
     "projector_size",
+    "refusal",
     "shape_of",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,10 +30,16 @@ def available_memory(root: Path = ROOT) -> int | None:
 
 def has_gpu_backend() -> bool:
     """Whether the installed llama.cpp was built for a GPU; whether there is one is another question."""
+    return bool(gpu_backends())
+
+
+@cache
+def gpu_backends() -> frozenset[str]:
+    """What the installed llama.cpp was built for beside the CPU: "cuda", "metal", …"""
     spec = find_spec("llama_cpp")  # finds, and does not import
     folders = [Path(folder) / "lib" for folder in (spec.submodule_search_locations or ())] if spec else []
     names = [path.name for folder in folders for path in folder.glob("*ggml-*")]
-    return any(f"ggml-{kind}" in name for name in names for kind in GPU_LIBRARIES)
+    return frozenset(kind for kind in GPU_LIBRARIES if any(f"ggml-{kind}" in name for name in names))
 
 
 def _machine(root: Path) -> int | None:

@@ -42,7 +42,7 @@ def check_fits(
     beside = projector_size(open_gguf(projector), flash_attention=serving.flash_attention) if projector else None
     needed = estimate(shape, serving.settings(shape), beside)
     if needed.cpu.total > available_bytes:
-        raise LoadFailed(_refusal(shape, serving, needed, available_bytes, beside))
+        raise LoadFailed(refusal(shape, serving, needed, available_bytes, beside))
     return needed
 
 
@@ -56,9 +56,10 @@ def human_size(n_bytes: int) -> str:
     return f"{value:.1f} GiB"
 
 
-def _refusal(
+def refusal(
     shape: ModelShape, serving: Serving, needed: Estimate, available: int, projector: ProjectorSize | None
 ) -> str:
+    """What a model that does not fit would take, and what would fit in its place."""
     cpu = needed.cpu
     parts = {
         "weights": cpu.weights,
