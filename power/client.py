@@ -30,6 +30,15 @@ class ServerRefused(PowerError):
         self.status = status
 
 
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the prompt did not fit the context: the oldest messages, or tokens."""
+
+    prompt_tokens: int = 0  # of all of it
+    num_ctx: int = 0
+    messages: int = 0
+    tokens: int = 0
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer took; durations in nanoseconds, zero where the server said nothing."""
 
@@ -39,6 +48,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    truncated: LeftOut | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,18 @@ class Text(msgspec.Struct, frozen=True):
     logprobs: tuple[Logprob, ...] = ()
 
 
+class Truncated(msgspec.Struct, frozen=True, kw_only=True):
+    """The prompt did not fit, and the oldest of it was left out."""
+
+    n_prompt: int  # tokens, all of them
+    n_ctx: int  # tokens that there is room for, the answer's too
+    n_messages: int = 0  # left out, of a conversation
+    n_tokens: int = 0  # left out, of a `context`
+
+    def __str__(self) -> str:
+        return f"{self.n_messages} messages" if self.n_messages else f"{self.n_tokens} tokens"
+
+
 class Finished(msgspec.Struct, frozen=True):
     """The answer is complete."""
 
@@ -62,3 +74,4 @@ class Finished(msgspec.Struct, frozen=True):
     prefill_ns: int  # from the slot to the first token
     decode_ns: int  # from the first token to the last
     total_ns: int
+    truncated: Truncated | None = None  # None: the whole prompt was read

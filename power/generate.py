@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import trio
 
 from power.config import Config
-from power.events import Accepted, Finished, Text
-from power.grammar import Answer, AnswerReader
+from power.events import Accepted, Finished, Text, Truncated
+from power.fitting import begin
+from power.grammar import ToolCallReader, dialect_of
 from power.metrics import Metrics
-from power.planning import Generation, Plan, read_request_options, start_command
+from power.planning import Generation, Plan, read_request_options
 from power.planning import plan as make_plan
 from power.sched import Mailbox, Models
 from power.sched.model import Model
@@ -55,11 +56,13 @@ class Reply:
         accepted: Accepted,
         tokens: tuple[int, ...],
         events: AsyncGenerator[Text | Finished, None],
+        truncated: Truncated | None = None,
     ):
         self.model = model
         self.accepted = accepted
         self.prompt_tokens = tokens  # empty unless `want_tokens`
         self.events = events
+        self.truncated = truncated
 
 
 @asynccontextmanager
@@ -74,14 +77,14 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
     plan = await make_plan(await power.find(request.model), request)
     async with (
         power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim) as use,
-        use.generate(start_command(plan, request)) as mailbox,
+        AsyncExitStack() as stack,
     ):
-        accepted = await mailbox.get()
-        assert isinstance(accepted, wire.Accepted)
-        clock = _Clock(started, use.model, trio.current_time())
-        power.metrics.accepted(str(plan.stored.name), clock.waited)
-        async with aclosing(_read(mailbox, _Stages(plan, request), clock)) as events:
-            yield Reply(plan.stored, Accepted(accepted.n_prompt, accepted.n_cached), accepted.tokens, events)
+        plan, mailbox, accepted = await begin(stack, use, plan, request)
+        clock = _Clock(started, use.model, trio.current_time(), plan.truncated)
+        power.metrics.accepted(str(plan.stored.name), clock.waited, is_truncated=plan.truncated is not None)
+        async with aclosing(_read(mailbox, Stages(plan, request), clock)) as events:
+            counts = Accepted(accepted.n_prompt, accepted.n_cached)
+            yield Reply(plan.stored, counts, accepted.tokens, events, plan.truncated)
 
 
 async def load_model(power: Power, name: str, *, options: dict[str, Any], keep_alive: float | None) -> StoredModel:
@@ -108,29 +111,30 @@ async def render_only(power: Power, request: Generation) -> str:
 # -- from pieces to events --
 
 
-class _Stages:
+class Stages:
     """Text from the worker, divided into thinking, content and tool calls."""
 
     def __init__(self, plan: Plan, request: Generation) -> None:
-        named = plan.stored.config.parser  # such a model is read by its parser whatever it is asked, as Ollama does
-        only_text = not request.tools and not named
+        dialect = dialect_of(plan.template.text) if request.tools and plan.template else None
+        self._thinking = plan.thinking.splitter() if plan.thinking else None
         self._hides_thinking = plan.think is False  # some models think whatever they are told
-        self._reader = AnswerReader(
-            plan.dialect, request.tools, thinking=plan.thinking, prompt=plan.prompt, only_text=only_text
-        )
+        self._calls = ToolCallReader(dialect) if dialect else None
 
     def feed(self, piece: wire.Piece) -> Text:
-        return self._text(self._reader.feed(piece.text), piece)
+        thinking, content = self._thinking.feed(piece.text) if self._thinking else ("", piece.text)
+        return self._text(thinking, self._calls.feed(content) if self._calls else [content], piece)
 
     def flush(self) -> Text:
         """What the stages had held back."""
-        return self._text(self._reader.flush(), wire.Piece(0, ""))
+        thinking, content = self._thinking.flush() if self._thinking else ("", "")
+        rest = [*self._calls.feed(content), *self._calls.flush()] if self._calls else [content]
+        return self._text(thinking, rest, wire.Piece(0, ""))
 
-    def _text(self, answer: Answer, piece: wire.Piece) -> Text:
+    def _text(self, thinking: str, content: list[Any], piece: wire.Piece) -> Text:
         return Text(
-            content=answer.content,
-            thinking="" if self._hides_thinking else answer.thinking,
-            tool_calls=answer.tool_calls,
+            content="".join(part for part in content if isinstance(part, str)),
+            thinking="" if self._hides_thinking else thinking,
+            tool_calls=tuple(part for part in content if not isinstance(part, str)),
             tokens=piece.tokens,
             logprobs=piece.logprobs,
         )
@@ -139,8 +143,9 @@ class _Stages:
 class _Clock:
     """Where a request's time went. Trio's clock, seconds."""
 
-    def __init__(self, started: float, model: Model, accepted: float) -> None:
+    def __init__(self, started: float, model: Model, accepted: float, truncated: Truncated | None) -> None:
         self._started = started
+        self._truncated = truncated
         loaded = min(max(started, model.ready_at), accepted)
         self.load_ns = _ns(loaded - started)
         self.queue_ns = _ns(accepted - loaded)
@@ -158,6 +163,7 @@ class _Clock:
             prefill_ns=done.prefill_ns,
             decode_ns=done.decode_ns,
             total_ns=_ns(trio.current_time() - self._started),
+            truncated=self._truncated,
         )
 
 
@@ -165,7 +171,7 @@ def _ns(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-async def _read(mailbox: Mailbox, stages: _Stages, clock: _Clock) -> AsyncGenerator[Text | Finished, None]:
+async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock) -> AsyncGenerator[Text | Finished, None]:
     while True:
         match await mailbox.get():
             case wire.Piece() as piece:

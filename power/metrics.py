@@ -63,6 +63,9 @@ class Metrics:
             registry=registry,
         )
         self.load = Histogram("power_model_load_seconds", "loading a model", model, buckets=_LATENCY, registry=registry)
+        self.truncated = Counter(
+            "power_prompts_truncated", "prompts that did not fit and lost their oldest part", model, registry=registry
+        )
         self.loaded = Gauge("power_models_loaded", "models in memory", registry=registry)
         self.evictions = Counter("power_model_evictions", "models unloaded for another one", registry=registry)
         self.restarts = Counter(
@@ -72,9 +75,11 @@ class Metrics:
     def of(self, model: str) -> ModelMetrics:
         return ModelMetrics(self, model)
 
-    def accepted(self, model: str, waited: float) -> None:
-        """A request got its slot after `waited` seconds."""
+    def accepted(self, model: str, waited: float, *, is_truncated: bool = False) -> None:
+        """A request got its slot after `waited` seconds, with or without the oldest part of its prompt."""
         self.queued.labels(model).observe(waited)
+        if is_truncated:
+            self.truncated.labels(model).inc()
 
     def render(self) -> bytes:
         """The page, in Prometheus' text format."""

@@ -8,6 +8,7 @@ can be refused is refused here.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +17,9 @@ import trio
 
 from power.claim import ANYBODY, Claim
 from power.errors import BadRequest
+from power.events import Truncated
 from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
 from power.grammar.compose import after_thinking
-from power.grammar.dialects import Dialect, written
 from power.grammar.expressions import Expr
 from power.messages import Message, Tool
 from power.options import Options, read_options
@@ -26,8 +27,8 @@ from power.prompt import (
     Choice,
     abilities,
     choose,
+    collate,
     continues_thinking,
-    find_dialect,
     find_marks,
     prompt_messages,
     render_chat,
@@ -61,6 +62,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim = ANYBODY
     keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
     template_variables: dict[str, Any] = {}  # for a Jinja template, of the request's own
+    truncate: bool = False  # leave out the oldest of a prompt that does not fit; otherwise it is refused
     n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
     want_tokens: bool = False  # the prompt's token ids are wanted
 
@@ -73,36 +75,44 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     think: bool | str | None  # as the model will be told
     template: Choice | None  # what made the prompt; None: it is the request's own
     prompt: str
+    context: tuple[int, ...]  # token ids that go before it
     thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
-    dialect: Dialect | None  # how it writes calls
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
+    truncated: Truncated | None = None  # what of the request the prompt is without
 
 
 async def plan(stored: StoredModel, request: Generation) -> Plan:
     """Raises BadRequest for whatever forbids the generation."""
-    _check_capabilities(stored, request)
     options = read_request_options(stored, request.options)
-    think = _think(stored, request)
-    template = _template(stored, request)
     # Nobody else has to wait for a template that computes for long.
-    prompt = await trio.to_thread.run_sync(render, stored, request, template, think, options)
-    thinking = _thinking(stored, template, prompt, request)
-    dialect = await trio.to_thread.run_sync(_dialect, stored, template)
+    think, template, prompt, thinking = await trio.to_thread.run_sync(_prepare, stored, request, options)
     grammar = await _grammar(request.format)
     if grammar and thinking and (think or thinking.begun):
-        grammar = after_thinking(grammar, thinking.open, thinking.close, begun=thinking.begun)
+        close = thinking.ending if thinking.channels else thinking.close  # there more than a tag comes before an answer
+        grammar = after_thinking(grammar, thinking.open, close, begun=thinking.begun)
     return Plan(
         stored=stored,
         options=options,
         think=think,
         template=template,
         prompt=prompt,
+        context=request.context,
         thinking=thinking,
-        dialect=dialect,
         grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
     )
+
+
+def _prepare(
+    stored: StoredModel, request: Generation, options: Options
+) -> tuple[bool | str | None, Choice | None, str, Thinking | None]:
+    """All that its templates have a say in."""
+    _check_capabilities(stored, request)
+    think = _think(stored, request)
+    template = _template(stored, request)
+    prompt = render(stored, request, template, think, options)
+    return think, template, prompt, _thinking(stored, template, prompt, request)
 
 
 def _check_capabilities(stored: StoredModel, request: Generation) -> None:
@@ -174,11 +184,38 @@ def render(
         return request.prompt
     if request.suffix:
         return render_insert(stored, request.prompt, request.suffix, template if request.template else None)
-    messages = request.messages
-    if messages is None:
-        messages = prompt_messages(request.prompt, system=request.system, images=request.images)
     # A context already holds the model's own messages; they are not said twice.
     model = msgspec.structs.replace(stored, messages=()) if request.context else stored
+    return _render_messages(model, _messages(request), request, template, think, options)
+
+
+def _messages(request: Generation) -> tuple[Message, ...]:
+    if request.messages is not None:
+        return request.messages
+    return prompt_messages(request.prompt, system=request.system, images=request.images)
+
+
+def conversation_of(plan: Plan, request: Generation) -> list[Message]:
+    """All that the prompt is made of: the request's messages behind the model's own."""
+    return collate(plan.stored, _messages(request))
+
+
+def replan(plan: Plan, request: Generation, conversation: Sequence[Message]) -> Plan:
+    """The plan with the prompt for another conversation, in which the model's own messages are already."""
+    bare = msgspec.structs.replace(plan.stored, messages=(), system="")
+    assert plan.template is not None
+    prompt = _render_messages(bare, conversation, request, plan.template, plan.think, plan.options)
+    return msgspec.structs.replace(plan, prompt=prompt)
+
+
+def _render_messages(
+    model: StoredModel,
+    messages: Sequence[Message],
+    request: Generation,
+    template: Choice,
+    think: bool | str | None,
+    options: Options,
+) -> str:
     extra = dict(request.template_variables)
     if options.think_budget >= 0:
         extra = {"thinking_budget": options.think_budget} | extra  # Seed-OSS tells its model
@@ -197,22 +234,12 @@ def _thinking(stored: StoredModel, template: Choice | None, prompt: str, request
     return Thinking(open=marks.open, close=marks.close, ending=marks.ending, begun=begun, channels=channels)
 
 
-def _dialect(stored: StoredModel, template: Choice | None) -> Dialect | None:
-    """By the template that made the prompt, or by the parser that the model names."""
-    if template is None:
-        return None
-    if (found := find_dialect(template)) is not None:
-        return found
-    named = written(stored.config.parser)
-    return named.dialect if named else None
-
-
 def start_command(plan: Plan, request: Generation) -> wire.Start:
     """What the worker is told."""
     options = plan.options
     return wire.Start(
         id=0,  # given with the place
-        prompt=(request.context, plan.prompt) if request.context else (plan.prompt,),
+        prompt=(plan.context, plan.prompt) if plan.context else (plan.prompt,),
         sampling=options.sampling,
         n_predict=options.num_predict,
         n_ctx=options.load.num_ctx or 0,
@@ -221,7 +248,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         rules=plan.rules,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
-        visible=(*(plan.thinking.marks if plan.thinking else ()), *(plan.dialect.marks if plan.dialect else ())),
+        visible=plan.thinking.marks if plan.thinking else (),
         thinking=plan.thinking,
         think_budget=options.think_budget,
     )

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from power.api.encode import Response, stream_response
+from power.api.encode import Response, stream_response, truncated_headers
 from power.api.errors import as_power_error
 from power.api.requests import Request
 from power.errors import PowerError
@@ -78,7 +78,8 @@ async def stream(
     reply = await request.exchange.enter_async_context(open_generation(power, generation))
     first = await anext(reply.events)
     made = encoder(reply)
-    return stream_response(encoded(first, reply.events, made), made.content_type)
+    events = encoded(first, reply.events, made)
+    return stream_response(events, made.content_type, truncated_headers(reply.truncated))
 
 
 async def encoded(

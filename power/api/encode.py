@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from quart_trio.wrappers import TrioResponse
 
-from power.events import Logprob, TopLogprob
+from power.events import Logprob, TopLogprob, Truncated
 
 Response = TrioResponse
 
@@ -51,10 +51,12 @@ def text_response(text: str, status: int = 200, headers: Mapping[str, str] | Non
     return Response(text, status, dict(headers or {}), content_type=TEXT)
 
 
-def stream_response(chunks: AsyncGenerator[bytes, None], content_type: str) -> Response:
+def stream_response(
+    chunks: AsyncGenerator[bytes, None], content_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """A response that ends when `chunks` does; each chunk leaves as soon as it is made."""
-    headers = {"Cache-Control": "no-cache"} if content_type == SSE else {}
-    return Response(chunks, 200, headers, content_type=content_type)
+    caching = {"Cache-Control": "no-cache"} if content_type == SSE else {}
+    return Response(chunks, 200, caching | dict(headers or {}), content_type=content_type)
 
 
 class Clock:
@@ -106,3 +108,26 @@ def logprob(item: Logprob, *, always_top: bool = False) -> LogprobReply:
 
 def _top(item: TopLogprob) -> TopReply:
     return TopReply(item.token, max(item.logprob, NEVER), item.bytes)
+
+
+class TruncatedReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Not Ollama's, which leaves out as much and does not say so."""
+
+    prompt_tokens: int  # of the whole prompt
+    num_ctx: int
+    messages: int = 0  # left out, the oldest ones
+    tokens: int = 0  # left out of the `context`, the oldest ones
+
+
+def truncated_reply(truncated: Truncated | None) -> TruncatedReply | None:
+    if truncated is None:
+        return None
+    return TruncatedReply(truncated.n_prompt, truncated.n_ctx, truncated.n_messages, truncated.n_tokens)
+
+
+def truncated_headers(truncated: Truncated | None) -> dict[str, str]:
+    """What tells of a shortened prompt before the answer is over."""
+    if truncated is None:
+        return {}
+    named = msgspec.to_builtins(truncated_reply(truncated))
+    return {"X-Power-Truncated": ", ".join(f"{name}={value}" for name, value in named.items())}

@@ -15,6 +15,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from power.api.encode import Response, json_response, line_bytes, text_response
 from power.errors import BadRequest, ModelNotFound, Overloaded, PowerError, PromptTooLong
 
+# llama-server's word for it, in a field where its clients look; OpenAI's own is the code.
+TOO_LONG = "exceed_context_size_error"
+
 log = logging.getLogger("power.api")
 
 OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error", 413: "invalid_request_error"}
@@ -46,7 +49,8 @@ def is_openai(path: str) -> bool:
 
 
 def native_envelope(error: PowerError) -> dict[str, Any]:
-    return {"error": error.message}
+    code = {"code": TOO_LONG} if isinstance(error, PromptTooLong) else {}
+    return {"error": error.message} | code | _numbers(error)
 
 
 def openai_envelope(error: PowerError) -> dict[str, Any]:
@@ -54,9 +58,10 @@ def openai_envelope(error: PowerError) -> dict[str, Any]:
     return {
         "error": {
             "message": error.message,
-            "type": OPENAI_TYPES.get(error.status, "api_error"),
+            "type": TOO_LONG if isinstance(error, PromptTooLong) else OPENAI_TYPES.get(error.status, "api_error"),
             "param": field and field.removeprefix("options."),
             "code": _openai_code(error),
+            **_numbers(error),
         }
     }
 
@@ -89,6 +94,13 @@ def power_error_in(error: BaseException) -> PowerError | None:
         found = [power_error_in(inner) for inner in error.exceptions]
         return found[0] if all(found) else None
     return None
+
+
+def _numbers(error: PowerError) -> dict[str, Any]:
+    """What a client can shorten a prompt by, in llama-server's words."""
+    if not isinstance(error, PromptTooLong):
+        return {}
+    return {"n_prompt_tokens": error.n_prompt, "n_ctx": error.n_ctx}
 
 
 def _openai_code(error: PowerError) -> str | None:

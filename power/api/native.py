@@ -7,7 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from power.api.answer import complete, stream
-from power.api.encode import Response, json_response
+from power.api.encode import Response, json_response, truncated_headers
 from power.api.native_bodies import (
     Body,
     chat_body,
@@ -44,7 +44,9 @@ async def _answer(
         info = DebugInfo(await render_only(power, generation), n_images(generation))
         return json_response(kind(generation.model).empty(done=False, debug_info=info))
     if body.stream is False:
-        return json_response(kind(generation.model).whole(await complete(power, generation)))
+        answer = await complete(power, generation)
+        headers = truncated_headers(answer.finished.truncated)
+        return json_response(kind(generation.model).whole(answer), headers=headers)
     return await stream(power, request, generation, partial(kind, generation.model))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from power.api.answer import Answer
-from power.api.encode import NDJSON, LogprobReply, line_bytes, logprob, now
+from power.api.encode import NDJSON, LogprobReply, TruncatedReply, line_bytes, logprob, now, truncated_reply
 from power.api.errors import ndjson_error
 from power.errors import PowerError
 from power.events import Finished, Logprob, Text
@@ -58,6 +58,7 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tool_calls: list[ToolCallReply] = []  # of generate
     debug_info: DebugInfo | None = msgspec.field(name="_debug_info", default=None)
     logprobs: list[LogprobReply] = []
+    truncated: TruncatedReply | None = None
 
 
 class NativeEncoder:
@@ -149,4 +150,5 @@ def _metrics(event: Finished) -> dict[str, Any]:
         "prompt_eval_duration": event.prefill_ns,
         "eval_count": event.n_generated,
         "eval_duration": event.decode_ns,
+        "truncated": truncated_reply(event.truncated),
     }

@@ -91,6 +91,15 @@ def statistics(usage: Usage) -> str:
     return "".join(f"{label:<22}{value}\n" for label, value in lines if value)
 
 
+def left_out(usage: Usage) -> str:
+    """What is said where the model was not told everything; empty where it was."""
+    cut = usage.truncated
+    if cut is None:
+        return ""
+    what = f"{cut.messages} oldest messages were" if cut.messages else f"{cut.tokens} oldest tokens were"
+    return f"Warning: {cut.prompt_tokens} tokens do not fit a context of {cut.num_ctx}, so the {what} left out."
+
+
 def _duration(nanoseconds: int) -> str:
     return go_duration(nanoseconds / 1e9) if nanoseconds else ""
 

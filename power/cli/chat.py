@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from power.cli import session as outcomes
-from power.cli.answer import AnswerPrinter, statistics
+from power.cli.answer import AnswerPrinter, left_out, statistics
 from power.cli.interrupt import stop_on_interrupt
 from power.cli.lines import PROMPT, MessageReader
 from power.cli.listing import models_table
@@ -103,6 +103,8 @@ class Chat:
         finally:
             self._finish(printer)
         print()
+        if printer.usage and (warning := left_out(printer.usage)):
+            print(f"{warning}\n", file=sys.stderr)
         if printer.usage and session.verbose:
             print(statistics(printer.usage), file=sys.stderr)
 

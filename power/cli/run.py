@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from power.cli.answer import AnswerPrinter, statistics
+from power.cli.answer import AnswerPrinter, left_out, statistics
 from power.cli.connect import open_power
 from power.cli.interrupt import stop_on_interrupt
 from power.cli.listing import not_found
@@ -85,6 +85,8 @@ async def _answer(client: Client, request: Request) -> int:
     # An empty prompt only loads the model; then there is nothing to end.
     if printer.content or printer.thinking:
         printer.end()
+    if printer.usage and (warning := left_out(printer.usage)):
+        print(warning, file=sys.stderr)
     if printer.usage and request.verbose:
         print(statistics(printer.usage), file=sys.stderr)
     return INTERRUPTED if scope.cancelled_caught else 0

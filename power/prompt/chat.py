@@ -7,14 +7,17 @@ Nothing is decided by a model's name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from power.errors import BadRequest
 from power.messages import Message, Tool
 from power.prompt.choose import Choice, Templated, choose
+from power.prompt.fuel import OutOfFuel, sharing_time
 from power.prompt.gotemplate import render_messages
 from power.prompt.render import render_jinja
-from power.prompt.thinking import find_marks
+from power.prompt.switches import Variables, more_clearly
+from power.prompt.thinking import Marks, find_marks
 from power.stream.thinking import prompt_opens_thinking
 
 
@@ -37,6 +40,22 @@ def render_chat(
         BadRequest: the template refuses the conversation or fails on it; the message is the template's.
     """
     template = template or choose(model, tools=bool(tools))
+    with sharing_time():  # however many ways of saying it are tried
+        return _render(
+            model, messages, tools, think, template, extra=extra, add_generation_prompt=add_generation_prompt
+        )
+
+
+def _render(
+    model: Templated,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    think: bool | str | None,
+    template: Choice,
+    *,
+    extra: Mapping[str, Any] | None,
+    add_generation_prompt: bool,
+) -> str:
     if template.engine == "go":
         return render_messages(template.text, collate_as_ollama(model, messages), tools, think)
     conversation = collate(model, messages)
@@ -45,17 +64,47 @@ def render_chat(
         begun = None if conversation[-1].tool_calls else conversation[-1]
     if begun is not None:
         conversation = conversation[:-1]
-    prompt = render_jinja(
-        template.text,
-        conversation,
-        tools,
-        think,
-        add_generation_prompt=add_generation_prompt,
-        extra=extra,
-        bos=model.facts.bos,
-        eos=model.facts.eos,
-    )
-    return prompt if begun is None else prompt + _continue(begun, prompt, template)
+    facts = model.facts
+
+    def render(think: bool | str | Variables | None) -> str:
+        return render_jinja(
+            template.text,
+            conversation,
+            tools,
+            think,
+            add_generation_prompt=add_generation_prompt,
+            extra=extra,
+            bos=facts.bos,
+            eos=facts.eos,
+        )
+
+    marks = find_marks(template) if add_generation_prompt else None
+    prompt = render(think) if marks is None else _obeying(render, marks, think)
+    return prompt if begun is None else prompt + _continue(begun, prompt, marks)
+
+
+def _obeying(render: Callable[[bool | str | Variables | None], str], marks: Marks, think: bool | str | None) -> str:
+    """The prompt in which the template does as it is told; one that opens thinking whatever it is told is closed."""
+    prompt = render(think)
+    if _obeys(prompt, marks, think):
+        return prompt
+    for switch in more_clearly(think):
+        try:
+            another = render(switch)
+        except OutOfFuel:
+            break
+        except BadRequest:
+            continue
+        if _obeys(another, marks, think):
+            return another
+    return prompt + marks.ending if think is False else prompt
+
+
+def _obeys(prompt: str, marks: Marks, think: bool | str | None) -> bool:
+    if think is None:
+        return True
+    end = prompt.rstrip()
+    return not end.endswith(marks.close if think else marks.open)
 
 
 def prompt_messages(prompt: str, *, system: str | None = None, images: tuple[bytes, ...] = ()) -> tuple[Message, ...]:
@@ -83,9 +132,8 @@ def collate_as_ollama(model: Templated, messages: Sequence[Message]) -> list[Mes
     return [*system, *model.messages, *messages]
 
 
-def _continue(begun: Message, prompt: str, template: Choice) -> str:
+def _continue(begun: Message, prompt: str, marks: Marks | None) -> str:
     """What the assistant has said so far, behind the prompt for it; thinking without an answer is gone on with."""
-    marks = find_marks(template)
     if marks is None:
         return begun.content
     is_open = prompt_opens_thinking(prompt, (marks.open, marks.close))

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Set, ValuesView
+from contextlib import contextmanager
+from contextvars import ContextVar
 from sys import getsizeof
 from typing import Any
 
 from jinja2.utils import Namespace
+
+from power.errors import BadRequest
 
 # Bytes. What a template may make for an empty conversation; the largest real
 # one, with forty tools, makes 2**20.
@@ -28,8 +32,27 @@ PAYS_PER_LOOK = 128  # at the clock
 LARGE = 2**16  # bytes; after such a payment the clock is looked at in any case
 
 
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)  # of the thread's own time, seconds
+
+
 class TooExpensive(Exception):
     """The template asks for more than it may."""
+
+
+class OutOfFuel(BadRequest):
+    """What a request is told of that; there is no use in trying the template with something else."""
+
+
+@contextmanager
+def sharing_time(seconds: float = MAX_SECONDS) -> Iterator[None]:
+    """All that is rendered in the block takes no longer than one rendering may."""
+    outer = _deadline.get()
+    ours = time.thread_time() + seconds
+    token = _deadline.set(ours if outer is None else min(outer, ours))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 class Fuel:
@@ -41,7 +64,7 @@ class Fuel:
         """Enough for any sane template over `conversation`, the variables it is given."""
         self.left = self._total = 2**62
         self._n_pays = 0
-        self._deadline = time.thread_time() + MAX_SECONDS
+        self._deadline = _deadline.get() or time.thread_time() + MAX_SECONDS
         self.left = self._total = BASE + PER_BYTE * self.measure(conversation)
 
     def __repr__(self) -> str:

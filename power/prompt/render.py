@@ -12,7 +12,9 @@ from typing import Any
 
 from power.errors import BadRequest
 from power.messages import Message, Tool
+from power.prompt.fuel import OutOfFuel
 from power.prompt.shapes import SHAPES, as_dicts, tool_variables
+from power.prompt.switches import Variables, switches
 from power.prompt.template import compile_template
 
 
@@ -20,41 +22,48 @@ def render_jinja(
     template: str,
     conversation: Sequence[Message],
     tools: Sequence[Tool] = (),
-    think: bool | str | None = None,
+    think: bool | str | Variables | None = None,
     *,
     add_generation_prompt: bool = True,
     extra: Mapping[str, Any] | None = None,
     bos: str = "",
     eos: str = "",
 ) -> str:
-    """The text; `extra` are variables of the request's own, above all others but the conversation.
+    """The text. `think` may be one of the ways of `switches`.
+
+    `extra` are variables of the request's own, above all others but the conversation.
 
     Raises:
         BadRequest: the template refuses the conversation or fails on it; the message is the template's.
     """
     compiled = compile_template(template)
-    variables = _variables(think) | {
-        "add_generation_prompt": add_generation_prompt,
-        "bos_token": bos,
-        "eos_token": eos,
-        **(extra or {}),
-    }
     refusal: BadRequest | None = None
     lossy: str | None = None
-    for shape in SHAPES:
-        messages = list(as_dicts(conversation, template, shape))
-        try:
-            prompt = compiled.render({**variables, **tool_variables(tools, shape), "messages": messages})
-        except BadRequest as error:
-            refusal = refusal or error
-            continue
-        if not _loses_system(prompt, conversation):
-            return prompt
-        lossy = lossy or prompt
-    if lossy is None:
-        assert refusal is not None
-        raise refusal
-    return lossy
+    for switch in (think,) if isinstance(think, dict) else switches(think, template):
+        variables = {
+            **_constants(),
+            **switch,
+            "add_generation_prompt": add_generation_prompt,
+            "bos_token": bos,
+            "eos_token": eos,
+            **(extra or {}),
+        }
+        for shape in SHAPES:
+            messages = list(as_dicts(conversation, template, shape))
+            try:
+                prompt = compiled.render({**variables, **tool_variables(tools, shape), "messages": messages})
+            except OutOfFuel:
+                raise
+            except BadRequest as error:
+                refusal = refusal or error
+                continue
+            if not _loses_system(prompt, conversation):
+                return prompt
+            lossy = lossy or prompt
+        if lossy is not None:
+            return lossy
+    assert refusal is not None
+    raise refusal
 
 
 def _loses_system(prompt: str, conversation: Sequence[Message]) -> bool:
@@ -64,11 +73,5 @@ def _loses_system(prompt: str, conversation: Sequence[Message]) -> bool:
     )
 
 
-def _variables(think: bool | str | None) -> dict[str, Any]:
-    variables: dict[str, Any] = {"datetime": datetime.now().astimezone().strftime("%Y-%m-%d")}  # firefunction's
-    if think is not None:
-        # Qwen's name for it, and DeepSeek's.
-        variables["enable_thinking"] = variables["thinking"] = bool(think)
-    if isinstance(think, str):
-        variables["reasoning_effort"] = think
-    return variables
+def _constants() -> dict[str, Any]:
+    return {"datetime": datetime.now().astimezone().strftime("%Y-%m-%d")}  # firefunction's

@@ -20,7 +20,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, Undefined, pass_context
 from jinja2.runtime import Context
 
 from power.errors import BadRequest
-from power.prompt.fuel import STEP, Fuel, TooExpensive
+from power.prompt.fuel import STEP, Fuel, OutOfFuel, TooExpensive
 from power.prompt.sandbox import FUEL, Sandbox, fuel_of
 
 # Characters; the largest of the 70 that llama.cpp tests with has 17,000.
@@ -53,6 +53,8 @@ class ChatTemplate:
         try:
             context = self._template.new_context({**variables, FUEL: Fuel(dict(variables))})
             return "".join(self._template.root_render_func(context))
+        except TooExpensive as error:
+            raise OutOfFuel(_failure(str(error), self._line(error)).message, field="messages") from error
         except Exception as error:  # whatever foreign code may raise
             raise _failure(_reason(error), self._line(error), "messages") from error
 
@@ -63,10 +65,21 @@ class ChatTemplate:
         return self._template.get_corresponding_lineno(lines[-1]) if lines else None
 
 
-@lru_cache(maxsize=64)
 def compile_template(text: str) -> ChatTemplate:
-    """The template, compiled once for as long as it is among the last few used."""
-    return ChatTemplate(text)
+    """The template, compiled once for as long as it is among the last few used. Raises like `ChatTemplate`."""
+    compiled = _compiled(text)
+    if isinstance(compiled, BadRequest):
+        raise BadRequest(compiled.message, field=compiled.field)
+    return compiled
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str) -> ChatTemplate | BadRequest:
+    # What cannot be compiled can take long to say so, and is remembered, too.
+    try:
+        return ChatTemplate(text)
+    except BadRequest as error:
+        return error
 
 
 def _failure(what: str, line: int | None, field: str | None = None) -> BadRequest:
@@ -76,7 +89,7 @@ def _failure(what: str, line: int | None, field: str | None = None) -> BadReques
 def _reason(error: Exception) -> str:
     if isinstance(error, TemplateError):
         return error.message or type(error).__name__
-    return str(error) if isinstance(error, TooExpensive) else f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"
 
 
 @pass_context

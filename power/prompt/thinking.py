@@ -17,11 +17,14 @@ from power.errors import BadRequest
 from power.messages import Message, ToolCall
 from power.prompt import gotemplate
 from power.prompt.choose import Choice
+from power.prompt.fuel import OutOfFuel, sharing_time
 from power.prompt.render import render_jinja
+from power.stream.channels import speaks_in_channels
 from power.stream.thinking import Tags, thinking_tags
 
 USER, THOUGHT, ANSWER = "Quid?", "Cogito.", "Sum."  # words that no template has
 TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object"}}}
+MAX_SECONDS = 0.25  # for all of it; the slowest of seventy real templates takes 0.05
 # What marks are made of: <tag>, </tag>, <|token|>, [TAG], [/TAG].
 MARK = re.compile(r"(?:<[^<>\s][^<>]*>|\[/?[A-Z][A-Z_ ]*\])")
 
@@ -34,15 +37,22 @@ class Marks(NamedTuple):
     ending: str  # all of it that stands between thinking and an answer: tag, whitespace, another opening tag
 
 
+HARMONY = Marks(
+    "<|channel|>analysis<|message|>", "<|end|>", "<|end|><|start|>assistant<|channel|>final<|message|>"
+)  # OpenAI's format, which has a reader of its own
+
+
 @lru_cache(maxsize=256)
 def find_marks(template: Choice) -> Marks | None:
     """What the template puts around thinking, or None: its model does not think."""
+    if speaks_in_channels(template.text) and "<|channel|>" in template.text:
+        return HARMONY
     if template.engine == "go":
         try:
             tags = gotemplate.thinking_tags(template.text)
         except BadRequest:  # it will be told when it is to render
             tags = None
-    elif (shown := _shown(template.text)) is not None:
+    elif (shown := _shown_in_time(template.text)) is not None:
         return shown
     else:
         tags = thinking_tags(template.text)
@@ -53,6 +63,14 @@ def find_tags(template: Choice) -> Tags | None:
     """The opening and closing one of `find_marks`."""
     marks = find_marks(template)
     return marks and (marks.open, marks.close)
+
+
+def _shown_in_time(text: str) -> Marks | None:
+    try:
+        with sharing_time(MAX_SECONDS):
+            return _shown(text)
+    except OutOfFuel:
+        return None
 
 
 def _shown(text: str) -> Marks | None:
@@ -132,5 +150,7 @@ def _render(text: str, conversation: tuple[Message, ...], *, generate: bool, thi
     tools = (TOOL,) if any(message.tool_calls for message in conversation) else ()
     try:
         return render_jinja(text, conversation, tools, think, add_generation_prompt=generate)
+    except OutOfFuel:
+        raise
     except BadRequest:
         return ""

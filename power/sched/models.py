@@ -57,6 +57,10 @@ class Use:
         self._held = True
         model.enter()
 
+    def another(self) -> Use:
+        """A second hold, for a second generation should the first be refused."""
+        return Use(self.model, self._claim, self._deadline)
+
     def release(self) -> None:
         if self._held:
             self._held = False

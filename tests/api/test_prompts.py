@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,9 @@ import ollama
 import openai
 import pytest
 
+from power.gguf import open_gguf, rewrite_gguf
 from tests.api.conftest import STILL, ask
+from tests.support import TINY
 
 QUESTION = "What is 2 + 3?"
 GO = (
@@ -68,6 +71,48 @@ def test_a_bad_template_in_the_request_is_refused(http: httpx.Client, template: 
 
     assert response.status_code == 400, response.text
     assert complaint in response.json()["error"]
+
+
+ENDLESS_JINJA = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+ENDLESS_GO = "{{ range $i := 99999 }}{{ range $j := 99999 }}{{ end }}{{ end }}{{ .Messages }}"
+
+
+@pytest.mark.parametrize("thinks", ["", "{# reasoning <think> </think> #}"])
+@pytest.mark.parametrize(
+    "jinja",
+    [
+        ENDLESS_JINJA,
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ 'x' * 10**9 }}",
+        "{{ raise_exception('no') }}",
+    ],
+)
+def test_a_hostile_template_in_a_file_is_a_400(
+    http: httpx.Client, ollama_client: ollama.Client, tmp_path: Path, jinja: str, thinks: str
+) -> None:
+    gguf = open_gguf(TINY)
+    hostile = gguf.metadata.encoded() | {"tokenizer.chat_template": thinks + jinja}
+    rewrite_gguf(gguf, tmp_path / "hostile.gguf", hostile)
+    ollama_client.create("hostile", files={"m.gguf": ollama_client.create_blob(tmp_path / "hostile.gguf")})
+
+    response = http.post("/api/chat", json=ask(model="hostile"))
+    shown = http.post("/api/show", json={"model": "hostile"})
+    ollama_client.delete("hostile")
+
+    assert (response.status_code, shown.status_code) == (400, 200)
+    assert "chat template" in response.json()["error"]
+
+
+def test_a_hostile_go_template_is_a_400_wherever_it_comes_from(
+    http: httpx.Client, ollama_client: ollama.Client
+) -> None:
+    ollama_client.create("hostile", from_="tiny", template=ENDLESS_GO + GO)
+    of_model = http.post("/api/chat", json=ask(model="hostile"))
+    ollama_client.delete("hostile")
+    of_request = http.post("/api/generate", json={"model": "tiny", "prompt": "hi", "template": ENDLESS_GO})
+
+    assert (of_model.status_code, of_request.status_code) == (400, 400)
+    assert "more time or memory" in of_request.json()["error"]
 
 
 def test_a_go_template_serves_the_model_made_with_it(http: httpx.Client, gone: str) -> None:

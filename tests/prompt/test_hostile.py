@@ -6,7 +6,9 @@ import tracemalloc
 import pytest
 
 from power.errors import BadRequest
-from power.prompt import ChatTemplate
+from power.messages import Message
+from power.prompt import ChatTemplate, render_chat
+from tests.prompt.models import model
 
 MAX_SECONDS = 1.0  # of the thread's own time
 MAX_BYTES = 64 * 2**20
@@ -120,6 +122,17 @@ def test_a_template_that_asks_for_too_much_is_stopped(text: str) -> None:
 
     with pytest.raises(BadRequest):
         ChatTemplate(text).render({"messages": [{"role": "user", "content": "hi"}]})
+    assert time.thread_time() - started < MAX_SECONDS
+
+
+@pytest.mark.parametrize("text", TOO_MUCH, ids=range(len(TOO_MUCH)))
+def test_not_even_by_being_tried_with_something_else(text: str) -> None:
+    """A request renders a template in several ways, and once more to see how its model thinks."""
+    thinks = model("{# reasoning <think> </think> #}" + text)
+    started = time.thread_time()
+
+    with pytest.raises(BadRequest):
+        render_chat(thinks, [Message(role="user", content="hi")], think="low")
     assert time.thread_time() - started < MAX_SECONDS
 
 

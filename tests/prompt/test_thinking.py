@@ -14,6 +14,7 @@ from tests.prompt.models import model
 from tests.support import sdist
 
 TEMPLATES = sdist() / "vendor/llama.cpp/models/templates"
+LEVELS = ("low", "medium", "high", "max")
 ODD = {
     "Apriel-1.6-15b-Thinker-fixed": ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     "ByteDance-Seed-OSS": ("<seed:think>", "</seed:think>"),
@@ -99,3 +100,31 @@ def test_prompts_that_open_the_block_are_seen() -> None:
         assert tags is not None
         assert prompt_opens_thinking(render_chat(model(template.text), asked, think=True), tags) is on, name
         assert prompt_opens_thinking(render_chat(model(template.text), asked, think=False), tags) is off, name
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.stem)
+def test_every_template_does_as_it_is_told(path: Path) -> None:
+    template = of(path)
+    tags = find_tags(template)
+    asked = [Message(role="user", content="hi")]
+    if tags is None:
+        return
+
+    prompts = {think: render_chat(model(template.text), asked, think=think) for think in (False, True, *LEVELS)}
+
+    assert not prompt_opens_thinking(prompts[False], tags)
+    for think in (True, *LEVELS):
+        assert not prompts[think].rstrip().endswith(tags[1]), think
+
+
+def test_levels_are_said_in_the_words_that_a_template_knows() -> None:
+    asked = [Message(role="user", content="hi")]
+
+    def said(name: str, level: str) -> str:
+        return render_chat(model((TEMPLATES / f"{name}.jinja").read_text()), asked, think=level)
+
+    assert "Reasoning: high" in said("openai-gpt-oss-120b", "max")
+    assert "Reasoning: low" in said("openai-gpt-oss-120b", "low")
+    assert "thinking_effort=max" in said("Kimi-K3", "max")
+    assert "thinking_effort=high" in said("Kimi-K3", "medium")  # it refuses "medium"
+    assert "reasoning_effort:high" in said("tencent-Hy3", "medium")

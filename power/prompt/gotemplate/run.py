@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from power.errors import BadRequest
-from power.prompt.fuel import STEP, Fuel, TooExpensive
+from power.prompt.fuel import STEP, Fuel, OutOfFuel, TooExpensive
 from power.prompt.gotemplate.errors import GoTemplateError, run_error
 from power.prompt.gotemplate.functions import FUNCTIONS, typescript
 from power.prompt.gotemplate.nodes import (
@@ -49,7 +49,7 @@ def execute(template: GoTemplate, data: Any, root: List | None = None) -> str:
     try:
         run.call(template.root if root is None else root, data)
     except TooExpensive as error:
-        raise BadRequest(f"template: {error}", field="template") from error
+        raise OutOfFuel(f"template: {error}", field="template") from error
     except RecursionError as error:
         raise BadRequest("template: it is nested too deeply", field="template") from error
     return "".join(run.out)
