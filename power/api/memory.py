@@ -28,7 +28,11 @@ def memory_of(model: StoredModel, gguf: GGUF, config: Config) -> dict[str, Any]:
         n_ctx = serving.n_ctx if wanted.num_ctx or shape.is_causal else min(serving.n_ctx, ENCODER_CTX)
         n_batch = wanted.num_batch or n_ctx
         serving = msgspec.structs.replace(serving, embeds=True, n_ctx=n_ctx, n_batch=n_batch, n_slots=1)
-    projector = projector_size(open_gguf(model.projectors[0])) if model.projectors else None
+    projector = (
+        projector_size(open_gguf(model.projectors[0]), flash_attention=serving.flash_attention)
+        if model.projectors
+        else None
+    )
     found = estimate(shape, serving.settings(shape), projector)
     trained = shape.n_ctx_train or serving.n_ctx
     purposes = ("weights", "kv", "state", "compute", "output", "projector")

@@ -284,4 +284,6 @@ def _text(error: BaseException) -> str:
     """What it says, or what the one says that caused it: "certificate verify failed" lies some way down."""
     while not str(error) and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__ or error
+    if "WRONG_VERSION_NUMBER" in str(error):  # OpenSSL's word for whatever is not TLS
+        return "it does not speak HTTPS; plain HTTP is for those who say insecure"
     return str(error) or type(error).__name__

@@ -326,6 +326,11 @@ async def test_a_push_may_be_sent_elsewhere_part_by_part(store: Store, shelf: Sh
     assert set(fake.blobs) == {f"sha256:{path.name[7:]}" for path in shelf.models_dir.glob("blobs/*")}
 
 
+async def test_who_speaks_plain_http_alone_is_told_apart(store: Store, fake: FakeRegistry, name: str) -> None:
+    with pytest.raises(RegistryError, match=r"it does not speak HTTPS; plain HTTP is for those who say insecure"):
+        await pulled(store, name, insecure=False)
+
+
 async def test_nobody_there(store: Store, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"^pull model manifest: cannot reach 127.0.0.1:1: "):
         await pulled(store, "127.0.0.1:1/team/model:v1")
