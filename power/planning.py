@@ -42,6 +42,8 @@ from power.worker import wire
 
 log = logging.getLogger(__name__)
 
+NO_SHIFT = ("deepseek2",)  # architectures that Ollama does not shift unless asked to
+
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """A request for text, whichever API it came by."""
@@ -63,6 +65,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
     template_variables: dict[str, Any] = {}  # for a Jinja template, of the request's own
     truncate: bool = False  # leave out the oldest of a prompt that does not fit; otherwise it is refused
+    shift: bool | None = False  # go on when the context is full, without its oldest part; None: as the model can
     n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
     want_tokens: bool = False  # the prompt's token ids are wanted
 
@@ -246,6 +249,8 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         stop=options.stop,
         grammar=plan.grammar,
         rules=plan.rules,
+        shift=plan.stored.facts.architecture not in NO_SHIFT if request.shift is None else request.shift,
+        n_keep=options.num_keep,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
         visible=plan.thinking.marks if plan.thinking else (),

@@ -241,7 +241,7 @@ def test_a_mistake_in_the_file_is_named(home: Path, toml: str, message: str) -> 
 
 
 def test_a_bad_flag_is_named_as_it_was_typed(home: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^--num-parallel: must be a whole number from 0 to 256, not '5000'"):
+    with pytest.raises(ConfigError, match=r"^--num-parallel: must be a whole number from 0 to 255, not '5000'"):
         load(home, flags={"num_parallel": "5000"})
     with pytest.raises(ConfigError, match=r"^unknown setting nonsense"):
         load(home, flags={"nonsense": 1})

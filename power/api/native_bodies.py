@@ -111,6 +111,7 @@ def _common(body: Body) -> dict[str, Any]:
         "model": body.model or "",
         "think": read_think(body.think),
         "truncate": body.truncate is not False,
+        "shift": body.shift,
         "format": read_format(body.format),
         "options": (body.options or {}) | ({} if body.think_budget is None else {"think_budget": body.think_budget}),
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),

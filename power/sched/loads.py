@@ -45,6 +45,8 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
         use_mlock=config.use_mlock if wanted.use_mlock is None else wanted.use_mlock,
         flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
         kv_type=config.kv_cache_type,
+        n_pool=config.pool_tokens,
+        step_seconds=config.step_ms / 1000,
         # Some may be late on a busy machine, and still none is missing.
         alive_seconds=min(5.0, config.hang_seconds / 5),
         adapters=tuple((str(path), 1.0) for path in stored.adapters),

@@ -144,8 +144,10 @@ class Model:
     def serves(self, wanted: LoadOptions) -> bool:
         """Whether a request with these options needs no other load than this one."""
         load = self.load
-        # A context cut to what the model was trained for cannot be had larger by loading again.
-        n_ctx_max = math.inf if self.ready and self.ready.n_ctx_train <= self.ready.n_ctx < load.n_ctx else load.n_ctx
+        # One sequence may use all of the pool, an input to embed only its own part.
+        n_ctx_max: float = load.n_ctx if load.embeds else load.n_pool or load.n_ctx * load.n_slots
+        if self.ready and 0 < self.ready.n_ctx_train <= (self.ready.n_ctx if load.embeds else self.ready.n_ctx_pool):
+            n_ctx_max = math.inf  # what the model was not trained for is not to be had by loading again
         return (
             (wanted.num_ctx is None or wanted.num_ctx <= n_ctx_max)
             and (wanted.num_gpu is None or wanted.num_gpu < 0 or wanted.num_gpu == load.n_gpu_layers)

@@ -36,7 +36,7 @@ class Admission:
         if n_running >= self._n_slots:
             raise Rejected(Refused(start.id, "failed", f"all {self._n_slots} slots are busy"))
         prompt = self._read_prompt(start)
-        n_ctx = min(start.n_ctx, self._llama.n_ctx) if start.n_ctx > 0 else self._llama.n_ctx
+        n_ctx = min(start.n_ctx, self._llama.n_ctx_max) if start.n_ctx > 0 else self._llama.n_ctx
         if len(prompt) > n_ctx - 1:
             message = f"the prompt has {len(prompt)} tokens, and the context room for {n_ctx} with the answer"
             raise Rejected(Refused(start.id, "too-long", message, n_prompt=len(prompt), n_ctx=n_ctx))

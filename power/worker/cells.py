@@ -42,13 +42,9 @@ class CellRows(Rows):
         return sum(save.end - save.start for save in self.saves.values())
 
     def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
-        """After its first `n_keep` tokens, so many of the row go, and those behind move up.
-
-        What comes after is no beginning of any prompt any more, and nobody else's affair.
-        False: others have some of it too, so it cannot be changed; nothing has changed.
-        """
         row = self.rows[index]
-        if any(node.end > n_keep and len(node.rows) > 1 for node in row.leaf.path()):
+        shared = any(node.end > n_keep and len(node.rows) > 1 for node in row.leaf.path())
+        if shared or row.n_past < max(n_keep + n_discard, row.leaf.end):
             return False
         beginning = row.leaf.spell()[:n_keep]
         row.tail = [*row.leaf.spell()[n_keep + n_discard :], *row.tail][: row.n_past - n_keep - n_discard]

@@ -118,6 +118,18 @@ class Lane:
         sequence.give_row()
         insort(self.waiting, sequence, key=lambda s: s.id)
 
+    def _shift(self, sequence: Sequence) -> None:
+        """Let a sequence go on that has filled its context."""
+        n_keep, n_discard = sequence.shift()
+        if self._llama.can_shift and self._rows.shift(sequence.row, n_keep, n_discard):
+            self._llama.shift(sequence.row, n_keep, n_discard)
+            sequence.n_past -= n_discard
+            return
+        # What is left is computed again.
+        self._memory.do(self._rows.leave(sequence.row))
+        sequence.give_row()
+        self._seat(sequence)
+
     def _remove(self, sequence: Sequence) -> None:
         if sequence in self.running:
             self.running.remove(sequence)
@@ -130,6 +142,8 @@ class Lane:
 
     def _plan(self) -> list[Chunk]:
         """The next step, with room for it in memory."""
+        for sequence in [s for s in self.running if s.overflows]:
+            self._shift(sequence)
         work = [self._look_at(sequence) for sequence in self.running]
         chunks = plan_step(work, self._pace.extra(self.n_decoding))
         n_tokens = sum(chunk.n_tokens for chunk in chunks)

@@ -36,7 +36,8 @@ class Llama:
     """A loaded model with a context to generate with.
 
     Attributes:
-        n_ctx: tokens one sequence may use.
+        n_ctx: tokens one sequence may use if it does not say.
+        n_ctx_max: tokens one sequence may use at most.
         n_cells: tokens all rows of the KV cache may hold together.
         n_rows: rows of the KV cache, for one sequence each.
         can_cut: whether a row can be cut and shared at any token (attention), or not (recurrent, hybrid).
@@ -57,6 +58,8 @@ class Llama:
         self.n_batch = max(load.n_batch, load.n_slots)
         self.context = self._open_context()
         self.n_cells: int = c.llama_n_ctx(self.context)
+        self.n_ctx = min(self.n_ctx, self.n_cells)
+        self.n_ctx_max = min(self.n_cells, weights.n_ctx_train) if weights.n_ctx_train > 0 else self.n_cells
         self._memory = c.llama_get_memory(self.context)
         self.can_shift = self.can_cut and bool(c.llama_memory_can_shift(self._memory))
         self._n_swa: int = c.llama_model_n_swa(weights.model)

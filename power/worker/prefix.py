@@ -181,6 +181,14 @@ class Rows(ABC):
         """The sequence pauses: save what it has computed, and free its row."""
         return [*self.leave(index), *self._clear(index), *self._trim()]
 
+    def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
+        """After its first `n_keep` tokens, so many of the row go, and those behind move up.
+
+        What comes after is no beginning of any prompt any more, and nobody else's affair.
+        False: it cannot be changed, for what others have of it or for its kind; nothing has changed.
+        """
+        return False
+
     def make_room(self, n_tokens: int) -> list[Operation]:
         """See to it that so many more cells are free, saving idle rows, the longest unused first.
 

@@ -19,6 +19,9 @@ from power.worker.wire import Accepted, Done, Event, Piece, Start
 
 Reason = Literal["stop", "length", "cancel"]
 
+MAX_ROUNDS = 10  # contexts' worth of tokens after which any answer ends; Ollama's limit
+MIN_TURNOVER = 4  # tokens of a context that a shift may always drop; llama-server's limit
+
 
 class Sequence:
     """What belongs to one `Start`, until its `Done`.
@@ -44,8 +47,11 @@ class Sequence:
         self._has_paused = False
         self._wants_tokens = start.want_tokens
         self._n_generated = 0
+        self._n_ctx = n_ctx
+        n_keep = len(prompt) if start.n_keep < 0 else start.n_keep + vocab.adds_bos
+        self._n_keep = max(0, min(n_keep, len(prompt), n_ctx - MIN_TURNOVER))
         # The last token need not fit: it is reported, but never decoded.
-        room = n_ctx - len(prompt)
+        room = MAX_ROUNDS * n_ctx if start.shift else n_ctx - len(prompt)
         self._n_predict = room if start.n_predict < 0 else min(room, start.n_predict)
         self._n_probs = start.n_probs
         self._sampler = sampler
@@ -83,6 +89,22 @@ class Sequence:
         """It has no row any more; what it will find cached later is its own work."""
         self.row, self.n_past = -1, 0
         self._has_paused = True
+
+    @property
+    def overflows(self) -> bool:
+        """Whether it has more tokens than its context has room for."""
+        return len(self.tokens) > self._n_ctx
+
+    def shift(self) -> tuple[int, int]:
+        """Drop the oldest half of what need not be kept, or more if that is not enough.
+
+        Returns:
+            How many tokens were kept, and how many after them dropped. `n_past` is
+            for the caller to see to.
+        """
+        n_discard = max((self._n_ctx - self._n_keep) // 2, len(self.tokens) - self._n_ctx, 1)
+        del self.tokens[self._n_keep : self._n_keep + n_discard]
+        return self._n_keep, n_discard
 
     def accept(self) -> list[Event]:
         """What the server is told when it gets its first row."""

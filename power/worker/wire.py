@@ -82,6 +82,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     stop: tuple[str, ...] = ()
     grammar: str = ""  # GBNF; empty: none
     rules: dict[str, Expr] = {}  # the same, read; without them nothing can be known ahead
+    shift: bool = False  # go on when the context is full, without the oldest half of what is not kept
+    n_keep: int = 0  # the prompt's first tokens that a shift keeps, BOS not counted; negative: all of the prompt
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
     visible: tuple[str, ...] = ()  # texts whose control tokens show in the answer, where others leave no trace

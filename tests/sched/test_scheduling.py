@@ -428,18 +428,19 @@ async def test_too_many_waiters_for_a_load_are_refused(autojump_clock: MockClock
             await ask(m, "b")
 
 
-async def test_a_larger_context_loads_again_and_a_smaller_one_does_not(
+async def test_a_context_beyond_the_pool_loads_again_and_one_within_it_does_not(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
     async with models() as m:
-        await ask(m, num_ctx=1024)
         await ask(m, num_ctx=512)
+        await ask(m, num_ctx=256)
+        await ask(m, num_ctx=2048)  # all four slots' worth
         assert script.n_launched == 1
 
-        await ask(m, num_ctx=2048)
+        await ask(m, num_ctx=2049)
 
         assert script.n_launched == 2
-        assert [model.context_length for model in m.running()] == [2048]
+        assert [model.context_length for model in m.running()] == [2049]
 
 
 async def test_flash_attention_cannot_be_switched_off_under_a_cache_that_needs_it(

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from power.options import Sampling
-from power.worker.wire import Accepted, Done, Step
+from power.worker.wire import Accepted, Done, Ready, Step
 from tests.worker.harness import Answer, Worker, open_worker
 from tests.worker.models import BOS, FIRST_BYTE, write_model, write_recurrent_model
 
@@ -184,3 +184,21 @@ def test_a_sequence_that_waits_for_room_can_be_cancelled(fresh_worker: Worker, m
 
     assert done.reason == "cancel"
     assert answers[first].ended
+
+
+def test_one_sequence_may_use_all_of_the_pool_if_it_says_so(fresh_worker: Worker, large_model: Path) -> None:
+    ready = fresh_worker.load(large_model, n_slots=4, n_ctx=256)
+    unsaid = fresh_worker.answer((BOS, *text(20, seed=1)), n_predict=-1)
+    said = fresh_worker.answer((BOS, *text(20, seed=1)), n_predict=-1, n_ctx=700)
+
+    assert isinstance(ready, Ready)
+    assert (ready.n_ctx, ready.n_ctx_pool) == (256, 1024)
+    assert [len(answer.tokens) + 21 for answer in (unsaid, said)] == [256, 700]
+
+
+def test_more_than_the_pool_is_refused_with_the_numbers(fresh_worker: Worker, large_model: Path) -> None:
+    fresh_worker.load(large_model, n_slots=4, n_ctx=256)
+    refused = fresh_worker.answer((BOS, *text(2000, seed=1)), n_ctx=4096).refused
+
+    assert refused is not None
+    assert (refused.kind, refused.n_prompt, refused.n_ctx) == ("too-long", 2001, 1024)

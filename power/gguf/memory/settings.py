@@ -47,6 +47,8 @@ class LoadLike(Protocol):
     @property
     def n_slots(self) -> int: ...
     @property
+    def n_pool(self) -> int: ...
+    @property
     def n_batch(self) -> int: ...
     @property
     def kv_type(self) -> str: ...
@@ -63,6 +65,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     n_ctx: int  # tokens of one sequence
     n_slots: int = 1
+    n_pool: int = 0  # tokens of all sequences; 0: n_ctx for each slot
     n_batch: int = 512
     kv_type: str = "f16"
     flash_attention: bool | None = None
@@ -75,6 +78,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             n_ctx=load.n_ctx,
             n_slots=load.n_slots,
+            n_pool=load.n_pool,
             n_batch=load.n_batch,
             kv_type=load.kv_type,
             flash_attention=load.flash_attention,
@@ -89,11 +93,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             return self._embedding_settings(shape, n_ctx)
         n_batch = max(self.n_batch, self.n_slots)
         return Settings(
-            n_ctx=n_ctx * self.n_slots,
-            n_seq_max=self.n_slots,
+            n_ctx=self.n_pool or n_ctx * self.n_slots,
+            n_seq_max=self.n_slots + 1,  # one spare, for parts of others
             n_batch=n_batch,
             n_ubatch=min(N_UBATCH, n_batch),
-            n_outputs=self.n_slots,
+            n_outputs=self.n_slots + 1,
             kv_type=self.kv_type,
             flash_attention=self.flash_attention is not False,
             n_gpu_layers=self.n_gpu_layers,
