@@ -18,7 +18,7 @@ import trio
 from power.config import Config
 from power.events import Accepted, Finished, Text, Truncated
 from power.fitting import begin
-from power.grammar import ToolCallReader, dialect_of
+from power.grammar import Answer, AnswerReader
 from power.metrics import Metrics
 from power.planning import Generation, Plan, read_request_options
 from power.planning import plan as make_plan
@@ -115,26 +115,25 @@ class Stages:
     """Text from the worker, divided into thinking, content and tool calls."""
 
     def __init__(self, plan: Plan, request: Generation) -> None:
-        dialect = dialect_of(plan.template.text) if request.tools and plan.template else None
-        self._thinking = plan.thinking.splitter() if plan.thinking else None
+        named = plan.stored.config.parser  # such a model is read by its parser whatever it is asked, as Ollama does
+        only_text = not request.tools and not named
         self._hides_thinking = plan.think is False  # some models think whatever they are told
-        self._calls = ToolCallReader(dialect) if dialect else None
+        self._reader = AnswerReader(
+            plan.dialect, request.tools, thinking=plan.thinking, prompt=plan.prompt, only_text=only_text
+        )
 
     def feed(self, piece: wire.Piece) -> Text:
-        thinking, content = self._thinking.feed(piece.text) if self._thinking else ("", piece.text)
-        return self._text(thinking, self._calls.feed(content) if self._calls else [content], piece)
+        return self._text(self._reader.feed(piece.text), piece)
 
     def flush(self) -> Text:
         """What the stages had held back."""
-        thinking, content = self._thinking.flush() if self._thinking else ("", "")
-        rest = [*self._calls.feed(content), *self._calls.flush()] if self._calls else [content]
-        return self._text(thinking, rest, wire.Piece(0, ""))
+        return self._text(self._reader.flush(), wire.Piece(0, ""))
 
-    def _text(self, thinking: str, content: list[Any], piece: wire.Piece) -> Text:
+    def _text(self, answer: Answer, piece: wire.Piece) -> Text:
         return Text(
-            content="".join(part for part in content if isinstance(part, str)),
-            thinking="" if self._hides_thinking else thinking,
-            tool_calls=tuple(part for part in content if not isinstance(part, str)),
+            content=answer.content,
+            thinking="" if self._hides_thinking else answer.thinking,
+            tool_calls=answer.tool_calls,
             tokens=piece.tokens,
             logprobs=piece.logprobs,
         )

@@ -20,6 +20,7 @@ from power.errors import BadRequest
 from power.events import Truncated
 from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
 from power.grammar.compose import after_thinking
+from power.grammar.dialects import Dialect, written
 from power.grammar.expressions import Expr
 from power.messages import Message, Tool
 from power.options import Options, read_options
@@ -29,6 +30,7 @@ from power.prompt import (
     choose,
     collate,
     continues_thinking,
+    find_dialect,
     find_marks,
     prompt_messages,
     render_chat,
@@ -80,6 +82,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     context: tuple[int, ...]  # token ids that go before it
     thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
+    dialect: Dialect | None  # how it writes calls
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
     truncated: Truncated | None = None  # what of the request the prompt is without
@@ -90,6 +93,7 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
     options = read_request_options(stored, request.options)
     # Nobody else has to wait for a template that computes for long.
     think, template, prompt, thinking = await trio.to_thread.run_sync(_prepare, stored, request, options)
+    dialect = await trio.to_thread.run_sync(_dialect, stored, template)
     grammar = await _grammar(request.format)
     if grammar and thinking and (think or thinking.begun):
         close = thinking.ending if thinking.channels else thinking.close  # there more than a tag comes before an answer
@@ -102,6 +106,7 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
         prompt=prompt,
         context=request.context,
         thinking=thinking,
+        dialect=dialect,
         grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
     )
@@ -237,6 +242,16 @@ def _thinking(stored: StoredModel, template: Choice | None, prompt: str, request
     return Thinking(open=marks.open, close=marks.close, ending=marks.ending, begun=begun, channels=channels)
 
 
+def _dialect(stored: StoredModel, template: Choice | None) -> Dialect | None:
+    """By the template that made the prompt, or by the parser that the model names."""
+    if template is None:
+        return None
+    if (found := find_dialect(template)) is not None:
+        return found
+    named = written(stored.config.parser)
+    return named.dialect if named else None
+
+
 def start_command(plan: Plan, request: Generation) -> wire.Start:
     """What the worker is told."""
     options = plan.options
@@ -253,7 +268,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         n_keep=options.num_keep,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
-        visible=plan.thinking.marks if plan.thinking else (),
+        visible=(*(plan.thinking.marks if plan.thinking else ()), *(plan.dialect.marks if plan.dialect else ())),
         thinking=plan.thinking,
         think_budget=options.think_budget,
     )

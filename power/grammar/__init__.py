@@ -9,10 +9,12 @@ Everything about characters is a regular `languages` value.
 """
 
 from power.grammar.acceptor import Acceptor, Machine, Mismatch, State, mismatch
-from power.grammar.calls import Dialect, ToolCallReader, dialect_of, new_call_id
+from power.grammar.answers import Answer, AnswerReader
+from power.grammar.calls import ToolCallReader, new_call_id
 from power.grammar.checking import check_gbnf
 from power.grammar.compile import Compiled, compile_schema, schema_to_gbnf
 from power.grammar.constraints import choice_to_gbnf, regex_to_gbnf
+from power.grammar.dialects import Dialect
 from power.grammar.errors import GrammarError, PatternError, SchemaError
 from power.grammar.json_object import JSON_GRAMMAR
 from power.grammar.parsing import Grammar, parse_gbnf
@@ -20,6 +22,8 @@ from power.grammar.parsing import Grammar, parse_gbnf
 __all__ = [
     "JSON_GRAMMAR",
     "Acceptor",
+    "Answer",
+    "AnswerReader",
     "Compiled",
     "Dialect",
     "Grammar",
@@ -33,7 +37,6 @@ __all__ = [
     "check_gbnf",
     "choice_to_gbnf",
     "compile_schema",
-    "dialect_of",
     "mismatch",
     "new_call_id",
     "parse_gbnf",

@@ -7,42 +7,21 @@ was cut.
 
 from __future__ import annotations
 
-import json
-import re
 import secrets
 import string
-from collections.abc import Callable
-from enum import Enum
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from power.messages import ToolCall
-from power.stream.thinking import held_back
+from power.grammar.dialects.dialect import HERMES, ID, Dialect
+from power.grammar.dialects.header import words
+from power.grammar.dialects.marks import is_mark, overlap
+from power.grammar.dialects.reading import Call, CallReader
+from power.grammar.dialects.source import Reading, Source, flow, skip_space, take_loosely
+from power.grammar.dialects.typed import Tools
+from power.messages import Tool, ToolCall
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
-
-
-class Dialect(Enum):
-    """How a family of models writes calls; the value is what opens and closes one."""
-
-    HERMES = ("<tool_call>", "</tool_call>")  # {"name": …, "arguments": {…}} between them
-
-    @property
-    def open(self) -> str:
-        return self.value[0]
-
-    @property
-    def close(self) -> str:
-        return self.value[1]
-
-
-# Within the same tags, other families write other things.
-_NOT_HERMES = ("<function=", "<arg_key>", "<parameter=", "<invoke")
-
-
-def dialect_of(template: str) -> Dialect | None:
-    """The dialect that a chat template teaches, by its text; None if it is none we read."""
-    tags = Dialect.HERMES.open in template and Dialect.HERMES.close in template
-    return Dialect.HERMES if tags and not any(mark in template for mark in _NOT_HERMES) else None
+# Marks of a call that turn out to open none, in one answer; beyond that, text is just text.
+MAX_FAILURES = 200
 
 
 def new_call_id() -> str:
@@ -56,147 +35,148 @@ class ToolCallReader:
     `feed` and `flush` return texts and calls in order, no text empty.
     """
 
-    def __init__(self, dialect: Dialect = Dialect.HERMES, *, new_id: Callable[[], str] = new_call_id) -> None:
+    def __init__(
+        self,
+        dialect: Dialect = HERMES,
+        tools: Sequence[Tool] = (),
+        *,
+        prompt: str = "",
+        only_text: bool = False,
+        new_id: Callable[[], str] = new_call_id,
+    ) -> None:
+        """`prompt` is what the answer continues: it may have opened a call already.
+
+        With `only_text` nothing is a call, and what the dialect has around words is still left out.
+        """
         self._dialect = dialect
+        self._calls = CallReader(dialect, Tools(tools))
+        self._only_text = only_text
         self._new_id = new_id
-        self._held = ""  # not yet decided on: spaces, and perhaps a call or its beginning
-        self._body: int | None = None  # where in it the inside of a call begins
-        self._scanner = _StringScanner()
+        self._found: list[str | ToolCall] = []
+        self._pending = ""  # spaces and closing marks, which are dropped if a call or the end is next
         self._after_call = False  # whitespace that comes now is dropped
+        self._cut_off = False
+        self._source = Source()
+        self._source.text = _opened(prompt, dialect)
+        self._unsaid = len(self._source.text)  # characters that are the prompt's
+        self._reading = self._read()
+        self._go_on()
 
     def __repr__(self) -> str:
-        return f"<ToolCallReader, {len(self._held)} held{' in a call' if self._body is not None else ''}>"
+        return f"<ToolCallReader, {len(self._source.rest)} held>"
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """What a call may begin with."""
+        return self._calls.triggers
 
     def feed(self, text: str) -> list[str | ToolCall]:
-        self._held += text
-        found: list[str | ToolCall] = []
-        while self._step(found):
-            pass
-        return _joined(found)
+        self._source.text += text
+        self._go_on()
+        return self._taken()
 
-    def flush(self) -> list[str | ToolCall]:
-        """What was held back, now that nothing follows; a call that only lacks its closing tag counts."""
-        found: list[str | ToolCall] = []
-        while self._body is not None:
-            inside = self._held[self._body :]
-            call = self._parse(inside[: len(inside) - held_back(inside, self._dialect.close)])
-            if call is None:
-                self._give_up(found)
-                while self._step(found):
-                    pass
-            else:
-                found.append(call)
-                self._held, self._body = "", None
-                self._after_call = True
-        self._emit_text(found, self._held)
-        self._held = ""
-        return _joined(found)
+    def flush(self, *, cut_off: bool = False) -> list[str | ToolCall]:
+        """What was held back, now that nothing follows.
 
-    def _step(self, found: list[str | ToolCall]) -> bool:
-        """Decide on some more of what is held; False when that takes more text."""
-        return self._read_text(found) if self._body is None else self._read_call(found, self._body)
+        A call that only lacks what closes it counts.  With `cut_off`, so does one of
+        which no more than the name is known; it has no arguments then.
+        """
+        self._cut_off = cut_off
+        self._source.ended = True
+        self._go_on()
+        for mark in self._dialect.content_close:
+            self._pending = self._pending.replace(mark, "")
+        self._put(self._pending)
+        self._pending = ""
+        return self._taken()
 
-    def _read_text(self, found: list[str | ToolCall]) -> bool:
-        start = self._held.find(self._dialect.open)
-        if start >= 0:
-            # The spaces before a call go with it, or come back if it turns out to be none.
-            text = self._held[:start].rstrip()
-            self._emit_text(found, text)
-            self._held = self._held[len(text) :]
-            self._body = start - len(text) + len(self._dialect.open)
-            self._scanner = _StringScanner()
+    def _go_on(self) -> None:
+        next(self._reading, None)
+
+    def _taken(self) -> list[str | ToolCall]:
+        found, self._found = self._found, []
+        return found
+
+    # -- reading --
+
+    def _read(self) -> Reading[None]:
+        source, dialect = self._source, self._dialect
+        yield from self._skip_opening()
+        if not self._calls.triggers and not self._only_text:
+            yield from self._section("")
+        noise = tuple(mark for mark in dialect.content_open if is_mark(mark))
+        failures = 0
+        while True:
+            triggers = () if self._only_text or failures >= MAX_FAILURES else self._calls.triggers
+            stop = yield from flow(source, (*triggers, *noise, *dialect.content_close), self._text)
+            if stop in triggers:
+                failures += not (yield from self._section(stop))
+            elif stop in dialect.content_close:
+                self._close(stop)
+            elif not stop:
+                return
+
+    def _skip_opening(self) -> Reading[None]:
+        """Leave out what opens an answer's words."""
+        source = self._source
+        for opening in self._dialect.content_open:
+            if (yield from take_loosely(source, words(opening))):
+                yield from skip_space(source)
+                self._unsaid = 0
+
+    def _section(self, trigger: str) -> Reading[bool]:
+        """Whether there are calls where `trigger` has just been read; if not, it is text."""
+        source = self._source
+        source.at -= len(trigger)
+        start = source.at
+        if (yield from self._calls.section(source, self._call)):
             return True
-        certain = self._held[: len(self._held) - held_back(self._held, self._dialect.open)].rstrip()
-        self._emit_text(found, certain)
-        self._held = self._held[len(certain) :]
+        if source.ended and self._cut_off and self._calls.unfinished:
+            self._call(Call(self._calls.unfinished, {}))
+            source.at = len(source.text)
+            return True
+        source.at = start + len(trigger)
+        self._text(trigger)
         return False
 
-    def _read_call(self, found: list[str | ToolCall], body: int) -> bool:
-        inside = self._held[body:]
-        if inside.lstrip()[:1] not in ("{", ""):
-            self._give_up(found)
-            return True
-        end = self._scanner.find_outside(inside, self._dialect.close)
-        if end < 0:
-            return False
-        call = self._parse(inside[:end])
-        if call is None:
-            self._give_up(found)
-            return True
-        found.append(call)
-        self._held = inside[end + len(self._dialect.close) :]
-        self._body = None
-        self._after_call = True
-        return True
+    # -- giving out --
 
-    def _give_up(self, found: list[str | ToolCall]) -> None:
-        """It was no call: the opening tag is text, and what follows is looked at anew."""
-        assert self._body is not None
-        self._emit_text(found, self._held[: self._body])
-        self._held = self._held[self._body :]
-        self._body = None
+    def _call(self, call: Call) -> None:
+        self._pending, self._after_call, self._unsaid = "", True, 0
+        call_id = call.id if self._keeps_ids and call.id else self._new_id()
+        self._found.append(ToolCall(name=call.name, arguments=call.arguments, id=call_id))
 
-    def _emit_text(self, found: list[str | ToolCall], text: str) -> None:
+    @property
+    def _keeps_ids(self) -> bool:
+        """Whether the model's own ids have to come back in its prompts."""
+        return bool(self._dialect.id_key) or ID in self._dialect.opening + self._dialect.name_end
+
+    def _close(self, mark: str) -> None:
+        if not self._after_call:
+            self._pending += mark
+
+    def _text(self, text: str) -> None:
+        silent = min(self._unsaid, len(text))
+        self._unsaid -= silent
+        text = text[silent:]
         if self._after_call:
             text = text.lstrip()
         if text:
-            found.append(text)
             self._after_call = False
+            whole = self._pending + text
+            kept = whole.rstrip()
+            self._put(kept)
+            self._pending = whole[len(kept) :]
 
-    def _parse(self, body: str) -> ToolCall | None:
-        try:
-            return _call(_loads(body), self._new_id)
-        except (ValueError, RecursionError):
-            return None
-
-
-class _StringScanner:
-    """Finds a tag that is not inside a JSON string, going over growing text once."""
-
-    def __init__(self) -> None:
-        self._at = 0
-        self._in_string = False
-
-    def find_outside(self, text: str, tag: str) -> int:
-        """Where the tag begins, or -1: not yet. `text` is what it was before, and more."""
-        marks = re.compile(rf'["\\]|{re.escape(tag)}')
-        while (mark := marks.search(text, self._at)) is not None:
-            if mark[0] == '"':
-                self._in_string = not self._in_string
-            elif mark[0] != "\\" and not self._in_string:
-                return mark.start()
-            # What a backslash in a string escapes is stepped over, also when it is yet to come.
-            self._at = mark.end() if mark[0] != "\\" or not self._in_string else mark.end() + 1
-        self._at = max(self._at, len(text) - len(tag) + 1)
-        return -1
+    def _put(self, text: str) -> None:
+        if self._found and isinstance(self._found[-1], str):
+            self._found[-1] += text
+        elif text:
+            self._found.append(text)
 
 
-def _loads(text: str) -> Any:
-    """JSON that can be written out again as it is: no NaN, no infinity, no half a surrogate pair."""
-    value = json.loads(text, strict=False)  # models write real line ends into strings
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    return value
-
-
-def _call(value: Any, new_id: Callable[[], str]) -> ToolCall | None:
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or not value["name"]:
-        return None
-    arguments = value.get("arguments", value.get("parameters"))
-    if isinstance(arguments, str):
-        arguments = _loads(arguments)
-    if arguments is None:  # a tool without parameters
-        arguments = {}
-    if not isinstance(arguments, dict):
-        return None
-    return ToolCall(name=value["name"], arguments=arguments, id=new_id())
-
-
-def _joined(found: list[str | ToolCall]) -> list[str | ToolCall]:
-    """The same with neighbouring texts made one."""
-    joined: list[str | ToolCall] = []
-    for item in found:
-        if isinstance(item, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += item
-        elif item:
-            joined.append(item)
-    return joined
+def _opened(prompt: str, dialect: Dialect) -> str:
+    """The beginning of a call, or of an answer's words, that a prompt ends with: `>>>`."""
+    shared = [overlap(prompt.rstrip(), opening) for opening in (dialect.opening.lstrip(), *dialect.content_open)]
+    longest = max(shared, key=len)
+    return longest if len(longest) > 1 else ""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.grammar import Dialect, ToolCallReader, dialect_of, new_call_id
+from power.grammar import ToolCallReader, new_call_id
+from power.grammar.dialects import HERMES
 from power.messages import ToolCall
 
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
@@ -17,7 +18,7 @@ F = ToolCall(name="f", arguments={"x": 1}, id="id")
 
 def run(pieces: list[str]) -> list[str | ToolCall]:
     """What the pieces are read as, neighbouring texts joined."""
-    reader = ToolCallReader(Dialect.HERMES, new_id=lambda: "id")
+    reader = ToolCallReader(HERMES, new_id=lambda: "id")
     found = [item for piece in pieces for item in reader.feed(piece)] + reader.flush()
     joined: list[str | ToolCall] = []
     for item in found:
@@ -191,17 +192,3 @@ def test_ids_are_in_the_form_clients_know() -> None:
 
     assert len(ids) == 100
     assert all(re.fullmatch(r"call_[a-z0-9]{8}", each) for each in ids)
-
-
-@pytest.mark.parametrize(
-    ("template", "dialect"),
-    [
-        ("{{ messages }}", None),
-        ("{{ '<tool_call>\\n' }}{{ call | tojson }}{{ '\\n</tool_call>' }}", Dialect.HERMES),
-        ("<tool_call><function=f></function></tool_call>", None),
-        ("<tool_call>f<arg_key>k</arg_key></tool_call>", None),
-        ("[TOOL_CALLS]", None),
-    ],
-)
-def test_the_dialect_is_found_in_the_template(template: str, dialect: Dialect | None) -> None:
-    assert dialect_of(template) is dialect

@@ -1,0 +1,85 @@
+"""Arguments as elements that are named after them, nested as deep as their values are.
+
+Each tag has a mark before it: `M<city>RomeM</city>`, a list `M<days>M<item>1M</item>M</days>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from power.grammar.dialects.typed import TYPES, Schema, as_text, typed, types_of
+
+ITEM = "item"
+MAX_DEPTH = 50
+
+
+def read_elements(text: str, mark: str, schema: Schema) -> dict[str, Any]:
+    """The arguments that a text of elements holds. Raises ValueError."""
+    parts = list(_parts(text, mark))
+    value, at = _members(parts, 0, schema, schema, 0)
+    if at != len(parts) or not isinstance(value, dict):
+        raise ValueError("elements that do not match")
+    return value
+
+
+def write_elements(arguments: dict[str, Any], mark: str) -> str:
+    """The same the other way round."""
+    return "".join(_element(key, value, mark) for key, value in arguments.items() if value is not None)
+
+
+def _element(key: str, value: Any, mark: str) -> str:
+    if isinstance(value, dict):
+        inner = write_elements(value, mark)
+    elif isinstance(value, list):
+        inner = "".join(_element(ITEM, each, mark) for each in value)
+    else:
+        inner = as_text(value)
+    return f"{mark}<{key}>{inner}{mark}</{key}>"
+
+
+Part = tuple[str, str]
+"""A tag's name ("/" before it if it closes), and the text behind it."""
+
+
+def _parts(text: str, mark: str) -> Iterator[Part]:
+    before, *tags = text.split(f"{mark}<")
+    if before.strip():
+        raise ValueError("text outside of elements")
+    for tag in tags:
+        name, found, rest = tag.partition(">")
+        if not found or not re.fullmatch(r"/?[^\s<>/]+", name):
+            raise ValueError("no tag")
+        yield name, rest
+
+
+def _members(parts: list[Part], at: int, schema: Any, root: Schema, depth: int) -> tuple[Any, int]:
+    """The object or list that elements from `at` on make up, and where they end."""
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    members: dict[str, Any] = {}
+    items: list[Any] = []
+    while at < len(parts) and not parts[at][0].startswith("/"):
+        name, text = parts[at]
+        inner = _below(schema, name)
+        if at + 1 < len(parts) and not parts[at + 1][0].startswith("/"):
+            value, at = _members(parts, at + 1, inner, root, depth + 1)
+        else:
+            value, at = typed(text, types_of(inner, root) if inner else TYPES), at + 1
+        if at >= len(parts) or parts[at][0] != f"/{name}":
+            raise ValueError("an element without end")
+        at += 1
+        members[name] = value
+        items.append(value)
+    is_list = set(members) == {ITEM} and not (isinstance(schema, dict) and ITEM in (schema.get("properties") or {}))
+    return (items if is_list else members), at
+
+
+def _below(schema: Any, name: str) -> Any:
+    if not isinstance(schema, dict):
+        return None
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and name in properties:
+        return properties[name]
+    return schema.get("items") if name == ITEM else None
