@@ -34,3 +34,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 Tool = dict[str, Any]
 """A tool in OpenAI's shape, `{"type": "function", "function": {...}}`, untouched."""
+
+
+class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """How free a model is to call the tools it is offered."""
+
+    must: bool = False  # its answer is calls and nothing else
+    names: tuple[str, ...] = ()  # of the tools that it may call; empty: all
+    parallel: bool = True  # several at once

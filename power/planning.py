@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -20,9 +20,9 @@ from power.errors import BadRequest
 from power.events import Truncated
 from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
 from power.grammar.compose import after_thinking
-from power.grammar.dialects import Dialect, written
+from power.grammar.dialects import Dialect, constrain_calls, written
 from power.grammar.expressions import Expr
-from power.messages import Message, Tool
+from power.messages import Message, Tool, ToolChoice
 from power.options import Options, read_options
 from power.prompt import (
     Choice,
@@ -60,6 +60,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     suffix: str = ""
     images: tuple[bytes, ...] = ()
     tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
     think: bool | str | None = None  # None: as the model likes
     format: str | dict[str, Any] | None = None
     options: dict[str, Any] = {}
@@ -94,9 +95,12 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
     # Nobody else has to wait for a template that computes for long.
     think, template, prompt, thinking = await trio.to_thread.run_sync(_prepare, stored, request, options)
     dialect = await trio.to_thread.run_sync(_dialect, stored, template)
-    grammar = await _grammar(request.format)
+    answer = await _grammar(request.format)
+    calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=answer, prompt=prompt)
+    grammar = await trio.to_thread.run_sync(calls)
     if grammar and thinking and (think or thinking.begun):
-        close = thinking.ending if thinking.channels else thinking.close  # there more than a tag comes before an answer
+        # On channels more than a tag comes before an answer; a call has a header of its own.
+        close = thinking.ending if thinking.channels and not request.tool_choice.must else thinking.close
         grammar = after_thinking(grammar, thinking.open, close, begun=thinking.begun)
     return Plan(
         stored=stored,

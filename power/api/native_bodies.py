@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from power.api.requests import body_decoder, read_format, read_probs, read_think, read_tools
+from power.api.tool_choice import read_tool_choice
 from power.durations import parse_keep_alive
 from power.errors import BadRequest, ModelNotFound
 from power.generate import Generation
@@ -65,6 +66,8 @@ class MessageBody(msgspec.Struct, kw_only=True):
 class ChatBody(Body, kw_only=True):
     messages: list[MessageBody] | None = None
     tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None  # not Ollama's, as the next
+    parallel_tool_calls: bool | None = None
 
 
 generate_body = body_decoder(GenerateBody)
@@ -102,7 +105,8 @@ def generation_of_messages(body: ChatBody) -> Generation:
     if not body.model:
         raise BadRequest("model is required", field="model")
     messages = tuple(message(item) for item in body.messages or ())
-    return Generation(**common, messages=messages, tools=read_tools(body.tools))
+    tools, choice = read_tool_choice(body.tool_choice, body.parallel_tool_calls, read_tools(body.tools))
+    return Generation(**common, messages=messages, tools=tools, tool_choice=choice)
 
 
 def _common(body: Body) -> dict[str, Any]:

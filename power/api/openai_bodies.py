@@ -14,10 +14,10 @@ from msgspec import Meta
 
 from power.api.openai_messages import MessageBody, messages_of
 from power.api.requests import body_decoder, read_probs, read_tools
+from power.api.tool_choice import read_tool_choice
 from power.durations import parse_keep_alive
 from power.errors import BadRequest
 from power.generate import Generation
-from power.messages import Tool
 from power.options import INT32
 
 EFFORTS: dict[str, bool | str | None] = {
@@ -87,6 +87,7 @@ class ChatBody(Body, kw_only=True):
     response_format: ResponseFormat | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None
     reasoning_effort: str | None = None
     think_budget: int | None = None  # these three are one: ours, llama-server's, and that of Anthropic's clients
@@ -113,12 +114,14 @@ def generation_of_chat(body: ChatBody) -> Generation:
     """The generation a chat completion body asks for; raises BadRequest."""
     if not body.messages:
         raise BadRequest("[] is too short - 'messages'", field="messages")
+    tools, choice = read_tool_choice(body.tool_choice, body.parallel_tool_calls, read_tools(body.tools))
     limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     common = _common(body, limit)
     return Generation(
         **common | {"options": common["options"] | _budget(body)},
         messages=messages_of(body.messages),
-        tools=_tools(body),
+        tools=tools,
+        tool_choice=choice,
         think=_think(body),
         template_variables=body.chat_template_kwargs or {},
         format=_format(body.response_format),
@@ -173,17 +176,6 @@ def _options(body: Body, max_tokens: int | None) -> dict[str, Any]:
 def _only_one(name: str, value: int | None) -> None:
     if value not in (None, 1):
         raise BadRequest(f"{name} must be 1: only one answer at a time is supported", field=name)
-
-
-def _tools(body: ChatBody) -> tuple[Tool, ...]:
-    tools = read_tools(body.tools)
-    if body.tool_choice in (None, "auto"):
-        return tools
-    if body.tool_choice == "none":
-        return ()
-    if body.tool_choice == "required" or isinstance(body.tool_choice, dict):
-        raise BadRequest('this tool_choice is not supported yet; use "auto" or "none"', field="tool_choice")
-    raise BadRequest('tool_choice must be "auto", "none", "required" or an object', field="tool_choice")
 
 
 def _think(body: ChatBody) -> bool | str | None:

@@ -34,15 +34,15 @@ class Usage(msgspec.Struct, frozen=True):
     prompt_tokens_details: CachedTokens
 
 
-class FunctionReply(msgspec.Struct, frozen=True):
-    name: str
-    arguments: str  # JSON
+class FunctionReply(msgspec.Struct, frozen=True, kw_only=True):
+    name: str | UnsetType = UNSET
+    arguments: str  # JSON, or the next bit of it
 
 
-class ToolCallReply(msgspec.Struct, frozen=True):
-    id: str
+class ToolCallReply(msgspec.Struct, frozen=True, kw_only=True):
+    id: str | UnsetType = UNSET
     index: int
-    type: str
+    type: str | UnsetType = UNSET
     function: FunctionReply
 
 
@@ -128,10 +128,18 @@ class ChatEncoder(OpenAIEncoder):
         if event.thinking:
             chunks = self._delta(logprobs, content="", reasoning=event.thinking, reasoning_content=event.thinking)
             logprobs = UNSET
-        if event.content or event.tool_calls or logprobs:
-            calls = self._calls(event.tool_calls)
-            chunks += self._delta(logprobs, content=event.content, tool_calls=calls or UNSET)
+        if event.content or logprobs:
+            chunks += self._delta(logprobs, content=event.content)
+        for call in self._calls(event.tool_calls):
+            chunks += self._call(call)
         return chunks
+
+    def _call(self, call: ToolCallReply) -> bytes:
+        """A call as clients put it together: its name first, then its arguments."""
+        named = FunctionReply(name=call.function.name, arguments="")
+        first = msgspec.structs.replace(call, function=named)
+        rest = ToolCallReply(index=call.index, function=FunctionReply(arguments=call.function.arguments))
+        return self._delta(UNSET, content="", tool_calls=[first]) + self._delta(UNSET, tool_calls=[rest])
 
     def last(self, event: Finished) -> bytes:
         opening = self._delta(UNSET, content="") if self._is_first else b""
@@ -171,10 +179,10 @@ class ChatEncoder(OpenAIEncoder):
         self._n_calls += len(calls)
         return [
             ToolCallReply(
-                call.id,
-                first + i,
-                "function",
-                FunctionReply(call.name, json_bytes(call.arguments).decode()),
+                id=call.id,
+                index=first + i,
+                type="function",
+                function=FunctionReply(name=call.name, arguments=json_bytes(call.arguments).decode()),
             )
             for i, call in enumerate(calls)
         ]

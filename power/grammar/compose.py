@@ -10,6 +10,7 @@ for a trigger, and a model that skips its thinking is held to the grammar at onc
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # A GBNF string, character class or comment, whole; or a name, in the one group.
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|([A-Za-z][A-Za-z0-9-]*)')
@@ -24,24 +25,42 @@ def after_thinking(grammar: str, open_tag: str, close_tag: str, *, begun: bool) 
         name += "-then"
     answer = f"{name}-answer"
     thinking = f"{name}-0 {_GAP} {answer}"
-    root = thinking if begun else f"{_GAP} {_literal(open_tag)} {thinking} | {answer}"
-    renamed = _TOKEN.sub(lambda match: answer if match[1] == "root" else match[0], grammar)
-    return "\n".join([f"root ::= {root}", *_up_to(close_tag, name), renamed])
+    root = thinking if begun else f"{_GAP} {literal(open_tag)} {thinking} | {answer}"
+    return "\n".join([f"root ::= {root}", *up_to(close_tag, name), renamed(grammar, {"root": answer})])
 
 
-def _up_to(tag: str, name: str) -> list[str]:
-    """Rules `NAME-0` …: any text whose first `tag` is its end."""
+def either(one: str, other: str) -> str:
+    """A text of one grammar or of the other."""
+    named = [_prefixed(grammar, f"way{number}") for number, grammar in enumerate((one, other))]
+    return "\n".join(["root ::= way0-root | way1-root", *named])
+
+
+def _prefixed(grammar: str, prefix: str) -> str:
+    return _TOKEN.sub(lambda match: f"{prefix}-{match[1]}" if match[1] else match[0], grammar)
+
+
+def renamed(grammar: str, names: Mapping[str, str]) -> str:
+    """`grammar` with other names for some of its rules."""
+    return _TOKEN.sub(lambda match: names.get(match[1], match[0]) if match[1] else match[0], grammar)
+
+
+def up_to(tag: str, name: str, *, then: str = "", may_end: bool = False) -> list[str]:
+    """Rules `NAME-0` …: any text whose first `tag` is its end, and the rule `then` behind it.
+
+    If it `may_end`, the tag need not come.
+    """
     rules = []
     for state in range(len(tag)):
         # By the character read, how many of the tag's have been read then; any other character: none.
         edges = {char: _border(tag[:state] + char, tag) for char in dict.fromkeys(tag)}
         ways = [
-            f"{_literal(char)} {name}-{length}" if length < len(tag) else _literal(char)
+            f"{literal(char)} {name}-{length}" if length < len(tag) else f"{literal(char)} {then}".rstrip()
             for char, length in edges.items()
             if length
         ]
         others = "".join(_code(char) for char, length in edges.items() if length)
-        rules.append(f"{name}-{state} ::= {' | '.join([*ways, f'[^{others}] {name}-0'])}")
+        ends = ['""'] if may_end else []
+        rules.append(f"{name}-{state} ::= {' | '.join([*ways, f'[^{others}] {name}-0', *ends])}")
     return rules
 
 
@@ -50,7 +69,8 @@ def _border(text: str, tag: str) -> int:
     return next((n for n in range(min(len(text), len(tag)), 0, -1) if text.endswith(tag[:n])), 0)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as GBNF writes it."""
     return '"' + "".join(map(_code, text)) + '"'
 
 

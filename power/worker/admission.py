@@ -73,6 +73,6 @@ class Admission:
         if not start.grammar:
             return None
         try:
-            return self._grammars.open(start.grammar, start.rules)
+            return self._grammars.open(start.grammar, start.rules, start.visible)
         except ValueError as error:
             raise Rejected(Refused(start.id, "bad-request", str(error), field="format")) from None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import llama_cpp.llama_cpp as c
 import numpy as np
@@ -34,6 +34,7 @@ MAX_NODES = 100_000
 MAX_PLACES = 300
 MAX_STATES = 10_000
 MAX_GRAMMARS = 16  # remembered
+MAX_LEXICONS = 4  # remembered
 MAX_MASKS = 256  # remembered of each grammar: one bit for each token, 19 kB for 152k
 WIDER = 16  # times k tokens are tried before all are
 
@@ -75,24 +76,31 @@ class Grammars:
     def __init__(self, vocab: Vocab, candidates: Candidates) -> None:
         self._vocab = vocab
         self._candidates = candidates
-        self._lexicon: Lexicon | None = None
-        self._known: OrderedDict[tuple[str, bool], Known] = OrderedDict()
+        self._lexicons: OrderedDict[tuple[int, ...], Lexicon] = OrderedDict()  # by the control tokens that show
+        self._known: OrderedDict[tuple[str, bool, tuple[int, ...]], Known] = OrderedDict()
 
-    def open(self, text: str, rules: Mapping[str, Expr]) -> Grammar:
-        """Raises ValueError for a text that is not GBNF, or has no rule `root`."""
-        if self._lexicon is None:
-            self._lexicon = Lexicon(self._vocab)
+    def open(self, text: str, rules: Mapping[str, Expr], visible: Sequence[str] = ()) -> Grammar:
+        """Raises ValueError for a text that is not GBNF, or has no rule `root`.
+
+        A grammar may ask for the texts of control tokens if they are `visible` in the answer.
+        """
+        marks = self._vocab.marks(visible)
+        shown = tuple(sorted(marks))
+        lexicon = self._lexicons.pop(shown, None) or Lexicon(self._vocab, marks)
+        self._lexicons[shown] = lexicon
+        if len(self._lexicons) > MAX_LEXICONS:
+            self._lexicons.popitem(last=False)
         pointer = c.llama_sampler_init_grammar(self._vocab.pointer, text.encode(errors="replace"), b"root")
         if not pointer:
             raise ValueError("the grammar is not valid GBNF")
-        key = text, bool(rules)
+        key = text, bool(rules), shown
         known = self._known.pop(key, None)
         if known is None or known.is_worn:
             known = Known(rules, self._vocab.n_tokens)
         self._known[key] = known
         if len(self._known) > MAX_GRAMMARS:
             self._known.popitem(last=False)
-        return Grammar(pointer, known, self._vocab, self._lexicon, self._candidates)
+        return Grammar(pointer, known, self._vocab, lexicon, self._candidates)
 
 
 class Grammar:
@@ -117,7 +125,7 @@ class Grammar:
 
     def allows(self, token: int) -> bool:
         """Whether the token may come next; an end token may where the grammar may end."""
-        piece = self._vocab.piece(token)
+        piece = self._lexicon.piece(token)
         if not self._vocab.is_eog(token) and not (piece and stays_text(self._half + piece)):
             return False
         self._one.id = token  # type: ignore[assignment]  # ctypes takes an int
@@ -134,7 +142,7 @@ class Grammar:
         if not self.allows(token):
             raise AssertionError(f"the grammar does not allow token {token}")
         c.llama_sampler_accept(self._pointer, token)
-        data = self._half + self._vocab.piece(token)
+        data = self._half + self._lexicon.piece(token)
         text = data.decode(errors="ignore")  # all but half a character at the end
         self._half = data[len(text.encode()) :]
         self._state = _after(self._state, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -15,15 +16,18 @@ MAX_HALVES = 500  # halves of characters, likewise: there are not many more
 
 
 class Lexicon:
-    """All tokens that say something, by their bytes; control tokens say nothing, and end tokens are apart.
+    """All tokens that say something, by their bytes; end tokens are apart.
+
+    Control tokens say nothing, but for those that an answer shows: `marks` has their bytes.
 
     Attributes:
         ends: the tokens that end an answer.
     """
 
-    def __init__(self, vocab: Vocab) -> None:
+    def __init__(self, vocab: Vocab, marks: Mapping[int, bytes]) -> None:
         n = vocab.n_tokens
-        pieces = [vocab.piece(token) for token in range(n)]
+        self._marks = marks
+        pieces = [vocab.piece(token) or marks.get(token, b"") for token in range(n)]
         ends = [token for token in range(n) if vocab.is_eog(token)]
         order = sorted({token for token in range(n) if pieces[token]}.difference(ends), key=pieces.__getitem__)
         self.ends = np.array(ends, np.int32)
@@ -38,6 +42,10 @@ class Lexicon:
 
     def __repr__(self) -> str:
         return f"<Lexicon of {len(self._pieces)} tokens>"
+
+    def piece(self, token: int) -> bytes:
+        """A token as it appears in the answer."""
+        return self._vocab.piece(token) or self._marks.get(token, b"")
 
     def beginning_with(self, low: int, high: int) -> NDArray[np.int32]:
         """The tokens whose first byte is one of `low` to `high`."""
@@ -69,7 +77,7 @@ class Lexicon:
         data = text.encode()
         kept, end, reach = [], 0, self._reach(data)
         for token in self._tokenize(text, data):
-            end += len(self._vocab.piece(token))
+            end += len(self.piece(token))
             if end > reach:
                 break
             kept.append(token)
@@ -90,7 +98,7 @@ class Lexicon:
         for lead in ("", "\n"):
             tokens = self._vocab.tokenize(lead + text)
             while tokens:
-                spelt = b"".join(map(self._vocab.piece, tokens))
+                spelt = b"".join(map(self.piece, tokens))
                 if spelt == data:
                     return tokens
                 if len(spelt) <= len(data):

@@ -157,11 +157,17 @@ def test_the_openai_client_gets_tool_calls_streamed_and_whole(openai_client: ope
     }
     whole = openai_client.chat.completions.create(**body).choices[0]
     chunks = [chunk.choices[0] for chunk in openai_client.chat.completions.create(**body, stream=True)]
-    streamed = [call.function for chunk in chunks for call in chunk.delta.tool_calls or () if call.function]
+    deltas = [call for chunk in chunks for call in chunk.delta.tool_calls or () if call.function]
 
     assert whole.finish_reason == chunks[-1].finish_reason == "tool_calls"
     calls = [call.function for call in whole.message.tool_calls or () if call.type == "function"]
-    assert [(call.name, call.arguments) for call in streamed] == [(call.name, call.arguments) for call in calls]
+    assert deltas[0].function
+    assert deltas[0].function.name
+    assert not deltas[0].function.arguments
+    for index, call in enumerate(calls):
+        parts = [delta.function for delta in deltas if delta.index == index and delta.function]
+        assert [part.name for part in parts if part.name] == [call.name]
+        assert "".join(part.arguments or "" for part in parts) == call.arguments
     assert all(isinstance(json.loads(call.arguments), dict) for call in calls)
 
 

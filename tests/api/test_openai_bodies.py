@@ -12,7 +12,7 @@ from power.api.openai_bodies import chat_body, completion_body, generation_of_ch
 from power.api.requests import decode
 from power.errors import BadRequest
 from power.generate import Generation
-from power.messages import Message, ToolCall
+from power.messages import Message, ToolCall, ToolChoice
 
 HELLO = {"role": "user", "content": "Hello"}
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -94,6 +94,32 @@ def test_tools_can_be_chosen_not_to_be_used(choice: str | None, tools: tuple[Any
     assert chat(tools=[TOOL], tool_choice=choice).tools == tools
 
 
+NAMED = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", ToolChoice()),
+        ("required", ToolChoice(must=True)),
+        ("any", ToolChoice(must=True)),
+        (NAMED, ToolChoice(must=True, names=("f",))),
+        ({"type": "function", "name": "f"}, ToolChoice(must=True, names=("f",))),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [NAMED]}},
+            ToolChoice(names=("f",)),
+        ),
+        ({"type": "allowed_tools", "mode": "required", "tools": [NAMED]}, ToolChoice(must=True, names=("f",))),
+    ],
+)
+def test_a_call_can_be_demanded(choice: Any, expected: ToolChoice) -> None:
+    assert chat(tools=[TOOL], tool_choice=choice).tool_choice == expected
+
+
+def test_calls_can_be_asked_for_one_by_one() -> None:
+    assert not chat(tools=[TOOL], parallel_tool_calls=False).tool_choice.parallel
+
+
 @pytest.mark.parametrize(
     ("fields", "n_probs"), [({}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 20}, 20)]
 )
@@ -142,7 +168,9 @@ def test_keep_alive_means_what_it_means_natively() -> None:
         ({"tools": [{"type": "function"}]}, "tools[0]"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}, "tool_choice"),
         ({"tool_choice": "maybe"}, "tool_choice"),
+        ({"tool_choice": 1}, "tool_choice"),
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"reasoning": {"effort": "extreme"}}, "reasoning.effort"),
         ({"keep_alive": []}, "keep_alive"),

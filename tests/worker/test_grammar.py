@@ -119,7 +119,7 @@ def test_forced_tokens_spell_what_every_allowed_token_spells(grammars: Grammars,
 
 
 def test_a_forced_text_is_left_where_a_token_could_lie_across_its_end(vocab: Vocab) -> None:
-    lexicon = Lexicon(vocab)
+    lexicon = Lexicon(vocab, {})
     pieces = [vocab.piece(token) for token in range(vocab.n_tokens)]
     for text in ('name":', 'is_member":', "rue", "dear friend", "street_name", "🐈", "a"):
         data = text.encode()

@@ -1,0 +1,210 @@
+"""A grammar of the calls that a model may write: of these tools, with arguments that their schemas allow.
+
+`calls_grammar` holds an answer to calls from its first character on.  `lazy_grammar`
+leaves it free until the mark that opens calls, which is written into the grammar like
+the end of thinking (`power.grammar.compose`): nothing has to watch for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from power.errors import BadRequest
+from power.grammar.compile import schema_to_gbnf
+from power.grammar.compose import literal, up_to
+from power.grammar.dialects.dialect import ID, INDEX, NAME, Dialect, Syntax
+from power.grammar.dialects.marks import overlap
+from power.grammar.dialects.rawvalues import Nested, listed, raw_text, raw_value, required_of, slug, with_words
+from power.grammar.dialects.rulebook import Rulebook, marks
+from power.grammar.dialects.typed import TYPES, Schema, types_of
+from power.grammar.errors import SchemaError
+from power.messages import Tool
+
+log = logging.getLogger(__name__)
+
+GAP = '" "?'  # after a colon or a comma
+CALL_ID = "[a-zA-Z0-9]{9}"  # Mistral's form, which others take as well
+
+
+def calls_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool, must: bool, prompt: str = "") -> str:
+    """GBNF of one call, or of several where they may be `parallel`; `prompt` may have begun the first.
+
+    Raises:
+        BadRequest: a tool's schema cannot be compiled, and the calls `must` keep to it;
+            else such a tool's arguments are any object.
+    """
+    rules = Rulebook()
+    begun = overlap(prompt.rstrip(), dialect.opening.lstrip())
+    calls = _Calls(dialect, tools, rules, must=must)
+    return rules.print(calls.all(parallel=parallel, after=begun if len(begun) > 1 else ""))
+
+
+def lazy_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool) -> str:
+    """GBNF of any text that is free of calls, or ends with such calls; empty where calls have no mark."""
+    trigger = (dialect.opening.split(ID)[0].split(NAME)[0].split() or [""])[0]
+    if len(trigger) < 3 or dialect.syntax is Syntax.CHANNEL:
+        return ""
+    rules = Rulebook()
+    calls = _Calls(dialect, tools, rules, must=False).all(parallel=parallel, after=trigger)
+    behind = rules.add("calls-behind", calls)
+    for line in up_to(trigger, "free", then=behind, may_end=True):
+        name, _, body = line.partition(" ::= ")
+        rules.add(name, body)
+    return rules.print("free-0")
+
+
+class _Calls:
+    """The rules of one dialect's calls of some tools."""
+
+    def __init__(self, dialect: Dialect, tools: Sequence[Tool], rules: Rulebook, *, must: bool) -> None:
+        self._dialect = dialect
+        self._rules = rules
+        self._must = must
+        functions = [tool.get("function", tool) for tool in tools]
+        self._bodies = [self._call(function, f"tool{number}") for number, function in enumerate(functions)]
+
+    def all(self, *, parallel: bool, after: str = "") -> str:
+        """The section of calls; `after` is what of its opening is written already."""
+        dialect = self._dialect
+        call = self._rules.add("call", " | ".join(self._bodies))
+        close, separator = self._marks(dialect.call_close), self._marks(dialect.separator)
+        opened, again = self._marks(dialect.opening.removeprefix(after)), self._marks(dialect.call_open)
+        more = ""
+        if parallel and dialect.parallel:
+            self._rules.add("more-calls", f'{separator} {again} {call} {close} more-calls | ""')
+            more = "more-calls"
+        return f"{opened} {call} {close} {more} {self._marks(dialect.section_close)}"
+
+    def _marks(self, text: str) -> str:
+        """Marks, with what belongs into their holes."""
+        return self._holed(text, "")
+
+    def _holed(self, text: str, name: str) -> str:
+        parts, rest = [], text
+        while rest:
+            holes = [(rest.find(hole), hole) for hole in (ID, INDEX, NAME) if hole in rest]
+            at, hole = min(holes, default=(len(rest), ""))
+            parts.append(marks(rest[:at]))
+            parts.append({ID: CALL_ID, INDEX: "[0-9]{1,3}", NAME: "[A-Za-z0-9_.-]{1,64}"}.get(hole, ""))
+            rest = rest[at + len(hole) :] if hole else ""
+        return " ".join(part for part in parts if part)
+
+    # -- one tool --
+
+    def _call(self, function: dict[str, Any], rule: str) -> str:
+        """What is between the marks of a call of this tool."""
+        name, schema = str(function.get("name", "")), _closed(function.get("parameters"))
+        strict = self._must or function.get("strict") is True
+        dialect = self._dialect
+        match dialect.syntax:
+            case Syntax.OBJECT:
+                return self._object(name, self._json(schema, rule, name, strict))
+            case Syntax.CHANNEL:
+                arguments = self._json(schema, rule, name, strict)
+                start = '( "<|start|>assistant" )?'
+                to = literal(f" to=functions.{name}<|channel|>commentary")
+                return f'{start} {to} ( " json" | " <|constrain|>json" )? "<|message|>" {arguments}'
+            case Syntax.ARGUMENTS:
+                inner = self._json(schema, rule, name, strict)
+            case Syntax.PYTHON:
+                return f'{literal(f"{name}(")} {self._keywords(schema, rule, name, strict)} ")"'
+            case Syntax.BRACES:
+                inner = Nested(self._rules, schema, quote=dialect.quote).members(schema, rule)
+            case Syntax.ELEMENTS:
+                inner = Nested(self._rules, schema, mark=dialect.element).elements(schema, rule)
+            case _:
+                inner = self._parameters(schema, rule, name, strict)
+        return f"{literal(name)} {self._holed(dialect.name_end.removesuffix('{'), name)} {inner}"
+
+    def _json(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
+        """A rule for JSON of the schema."""
+        try:
+            grammar = schema_to_gbnf(schema)
+        except SchemaError as error:
+            if strict:
+                raise BadRequest(f"the parameters of tool '{tool}': {error.message}", field="tools") from error
+            log.warning("the parameters of tool '%s' are not constrained: %s", tool, error.message)
+            kind = schema.get("type") if isinstance(schema, dict) else None
+            grammar = schema_to_gbnf({"type": "object"} if kind == "object" else {})
+        return self._rules.include(grammar, rule)
+
+    def _object(self, name: str, arguments: str) -> str:
+        """A JSON object with the name and the arguments in it."""
+        dialect = self._dialect
+        if dialect.keyed:
+            return f'"{{" {literal(json.dumps(name))} ":" {GAP} {arguments} "}}"'
+        if dialect.escaped:
+            arguments = self._rules.include(schema_to_gbnf({"type": "string"}), "escaped")
+        fields = {key: self._holed(value, name) for key, value in dialect.fields}
+        fields |= {dialect.name_key: literal(json.dumps(name)), dialect.arguments_key: arguments}
+        if dialect.id_key:
+            fields[dialect.id_key] = f'"\\"" {CALL_ID} "\\""'
+        inner = _members([(key, fields[key]) for key in dialect.keys if key in fields])
+        if not dialect.wrapper_key:
+            return inner
+        outer = [(key, value) for key, value in fields.items() if key not in dialect.keys]
+        return _members([*outer, (dialect.wrapper_key, inner)])
+
+    def _keywords(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
+        pairs = []
+        for number, (key, each) in enumerate(_properties(schema)):
+            value = self._json(_below(schema, each), f"{rule}-{number}", tool, strict)
+            pairs.append((key, f"{literal(f'{key}=')} {with_words(value, each, types_of(each, schema))}"))
+        return listed(self._rules, f"{rule}-keyword", pairs, required_of(schema), f'"," {GAP}')
+
+    def _parameters(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
+        pairs = [
+            (key, self._parameter(key, each, schema, f"{rule}-{number}", tool, strict))
+            for number, (key, each) in enumerate(_properties(schema))
+        ]
+        return listed(self._rules, f"{rule}-parameter", pairs, required_of(schema), "")
+
+    def _parameter(self, key: str, schema: Any, root: Schema, rule: str, tool: str, strict: bool) -> str:
+        dialect = self._dialect
+        opened, close = f"{marks(dialect.key_open)} {literal(key)}", dialect.value_close
+
+        def as_json(each: Schema, name: str) -> str:
+            return self._json(_below(root, each), name, tool, strict)
+
+        if not dialect.is_typed:
+            value = raw_value(self._rules, schema, root, close, as_json, rule)
+            return f"{opened} {literal(dialect.key_end('string'))} {value}"
+        ways = []
+        types = types_of(schema, root) & TYPES
+        for end in dict.fromkeys(dialect.key_end(kind) for kind in sorted(types)):
+            kinds = {kind for kind in types if dialect.key_end(kind) == end}
+            if "string" in kinds:
+                ways.append(f"{literal(end)} {raw_text(self._rules, schema, close)}")
+            if others := kinds - {"string"}:
+                only = {**schema, "type": sorted(others)} if isinstance(schema, dict) else {"type": sorted(others)}
+                ways.append(f"{literal(end)} {as_json(only, f'{rule}-{slug(min(others))}')} {literal(close)}")
+        return f"{opened} ( {' | '.join(ways)} )"
+
+
+def _members(members: list[tuple[str, str]]) -> str:
+    comma = f' "," {GAP} '
+    return '"{" ' + comma.join(f'{literal(json.dumps(key))} ":" {GAP} {value}' for key, value in members) + ' "}"'
+
+
+def _closed(parameters: Any) -> Schema:
+    """A tool's schema as one of an object that has what it declares, and no more."""
+    schema: Schema = {"type": "object", **parameters} if isinstance(parameters, dict) else {"type": "object"}
+    if schema.get("type") in (None, ["object"]):
+        schema["type"] = "object"
+    if not schema.get("properties") and not any(key in schema for key in ("additionalProperties", "$ref", "anyOf")):
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _properties(schema: Schema) -> list[tuple[str, Any]]:
+    properties = schema.get("properties")
+    return list(properties.items()) if isinstance(properties, dict) else []
+
+
+def _below(root: Schema, schema: Any) -> Any:
+    """A part of a schema, with what its references may mean."""
+    defined = {key: root[key] for key in ("$defs", "definitions") if key in root}
+    return {**defined, **schema} if isinstance(schema, dict) else schema

@@ -1,0 +1,156 @@
+"""Calls that are demanded, forbidden and left to the model, with the real client and the embedded model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import jsonschema
+import ollama
+import openai
+import pytest
+
+WEATHER = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "maxLength": 20},
+        "days": {"type": "integer", "minimum": 1, "maximum": 7},
+        "units": {"enum": ["celsius", "fahrenheit"]},
+    },
+    "required": ["city", "units"],
+}
+ALARM = {
+    "type": "object",
+    "properties": {
+        "at": {"type": "object", "properties": {"hour": {"type": "integer"}, "half": {"type": "boolean"}}},
+        "labels": {"type": "array", "items": {"enum": ["work", "home"]}, "maxItems": 3},
+    },
+    "required": ["labels"],
+}
+SCHEMAS = {"get_forecast": WEATHER, "set_alarm": ALARM, "stop": {"type": "object", "properties": {}}}
+TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": name, "description": "d", "parameters": schema}}
+    for name, schema in SCHEMAS.items()
+]
+PROMPTS = ("Hello!", "What is the weather in Paris?", "Wake me at 7.", "What is 3 + 4?")
+
+
+def asked(prompt: str, **fields: Any) -> dict[str, Any]:
+    body = {"model": "tiny", "messages": [{"role": "user", "content": prompt}], "tools": TOOLS, "seed": 1}
+    return {**body, "extra_body": {"num_ctx": 2048}, "max_tokens": 400, "reasoning_effort": "none", **fields}
+
+
+def called(message: Any) -> list[tuple[str, dict[str, Any]]]:
+    calls = [call.function for call in message.tool_calls or () if call.type == "function"]
+    return [(call.name, json.loads(call.arguments)) for call in calls]
+
+
+def check(calls: list[tuple[str, dict[str, Any]]]) -> None:
+    for name, arguments in calls:
+        jsonschema.validate(arguments, SCHEMAS[name])
+
+
+@pytest.mark.parametrize("effort", ["none", "medium"])
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_call_that_is_required_is_made_and_valid(openai_client: openai.OpenAI, prompt: str, effort: str) -> None:
+    body = asked(prompt, tool_choice="required", reasoning_effort=effort, parallel_tool_calls=False)
+
+    choice = openai_client.chat.completions.create(**body).choices[0]
+
+    assert choice.finish_reason == "tool_calls"
+    assert not choice.message.content
+    calls = called(choice.message)
+    assert len(calls) == 1
+    check(calls)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_named_tool_is_called(openai_client: openai.OpenAI, name: str) -> None:
+    body = asked("Hello!", tool_choice={"type": "function", "function": {"name": name}}, parallel_tool_calls=False)
+
+    choice = openai_client.chat.completions.create(**body).choices[0]
+
+    calls = called(choice.message)
+    assert [called_name for called_name, _ in calls] == [name]
+    check(calls)
+
+
+def test_a_required_call_is_streamed_as_it_is_given_whole(openai_client: openai.OpenAI) -> None:
+    body = asked("Wake me.", tool_choice="required", temperature=0, parallel_tool_calls=False)
+    whole = openai_client.chat.completions.create(**body).choices[0].message
+    deltas = [
+        call.function
+        for chunk in openai_client.chat.completions.create(**body, stream=True)
+        for call in chunk.choices[0].delta.tool_calls or ()
+        if call.function
+    ]
+
+    assert deltas[0].name
+    streamed = [(deltas[0].name, json.loads("".join(delta.arguments or "" for delta in deltas)))]
+    assert streamed == called(whole)
+
+
+def test_with_none_no_tool_is_offered_or_called(openai_client: openai.OpenAI) -> None:
+    body = asked("What is the weather in Paris?", tool_choice="none", max_tokens=30, temperature=0)
+
+    choice = openai_client.chat.completions.create(**body).choices[0]
+
+    assert not choice.message.tool_calls
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_calls_that_the_model_makes_by_itself_are_valid_too(openai_client: openai.OpenAI, prompt: str) -> None:
+    choice = openai_client.chat.completions.create(**asked(prompt, tool_choice="auto", temperature=0)).choices[0]
+
+    check(called(choice.message))
+    assert choice.message.content or choice.message.tool_calls
+
+
+def test_a_schema_that_cannot_be_compiled_only_forbids_to_demand_the_call(openai_client: openai.OpenAI) -> None:
+    odd = {"type": "object", "properties": {"x": {"type": "string", "pattern": r"(?=a)b\1"}}}
+    tools = [{"type": "function", "function": {"name": "odd", "description": "d", "parameters": odd}}]
+
+    openai_client.chat.completions.create(**asked("Hello!", tools=tools, max_tokens=5))
+    with pytest.raises(openai.BadRequestError) as caught:
+        openai_client.chat.completions.create(**asked("Hello!", tools=tools, tool_choice="required"))
+
+    assert "odd" in str(caught.value)
+    assert "/properties/x/pattern" in str(caught.value)
+
+
+def test_a_tool_that_is_not_there_cannot_be_named(openai_client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="nothing"):
+        openai_client.chat.completions.create(
+            **asked("Hello!", tool_choice={"type": "function", "function": {"name": "nothing"}})
+        )
+
+
+def test_the_native_api_takes_the_same_choice(http: httpx.Client) -> None:
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "Hello!"}],
+        "tools": TOOLS,
+        "tool_choice": {"type": "function", "function": {"name": "stop"}},
+        "parallel_tool_calls": False,
+        "stream": False,
+        "think": False,
+        "options": {"num_predict": 200, "num_ctx": 2048},
+    }
+
+    message = http.post("/api/chat", json=body).json()["message"]
+
+    assert [call["function"]["name"] for call in message["tool_calls"]] == ["stop"]
+
+
+def test_an_answer_with_tools_may_still_have_a_format(ollama_client: ollama.Client) -> None:
+    answer = ollama_client.chat(
+        "tiny",
+        [{"role": "user", "content": "Hello!"}],
+        tools=TOOLS,
+        think=False,
+        format={"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]},
+        options={"num_predict": 200, "num_ctx": 2048, "seed": 1},
+    )
+
+    assert answer.message.tool_calls or json.loads(answer.message.content or "").keys() == {"ok"}

@@ -1,0 +1,135 @@
+"""Every dialect reads what is written in it, however it is cut, and its grammar lets that through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from power.grammar import AnswerReader, parse_gbnf
+from power.grammar.dialects import Dialect, Syntax
+from power.grammar.dialects.constrain import calls_grammar, lazy_grammar
+from power.grammar.dialects.writing import write_calls
+from power.messages import ToolCall
+from power.prompt import find_dialect
+from power.prompt.choose import Choice
+from tests.support import sdist
+
+from .engine import Engine
+
+PROPERTIES: dict[str, Any] = {
+    "text": {"type": "string"},
+    "count": {"type": "integer"},
+    "ratio": {"type": "number"},
+    "exact": {"type": "boolean"},
+    "words": {"type": "array", "items": {"type": "string"}},
+    "place": {"type": "object", "properties": {"city": {"type": "string"}, "size": {"type": "integer"}}},
+}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": name, "parameters": {"type": "object", "properties": PROPERTIES, "required": ["text"]}},
+    }
+    for name in ("find_it", "sub.do-it")
+]
+
+
+@cache
+def dialects() -> tuple[Dialect, ...]:
+    """Those of llama.cpp's test templates, each once."""
+    files = sorted((sdist() / "vendor/llama.cpp/models/templates").glob("*.jinja"))
+    found = (find_dialect(Choice("jinja", file.read_text(encoding="utf-8"))) for file in files)
+    return tuple(dict.fromkeys(dialect for dialect in found if dialect is not None))
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+# What no syntax can tell from its own marks is left out: marks between tags, line ends at their ends.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|")).map(str.strip)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": TEXTS,
+    "count": st.integers(-(10**9), 10**9),
+    "ratio": st.integers(-1000, 1000).map(lambda n: n / 8 + 1 / 16),
+    "exact": st.booleans(),
+    "words": st.lists(TEXTS, min_size=1, max_size=3),
+    "place": st.fixed_dictionaries({"city": TEXTS, "size": st.integers(0, 99)}),
+}
+ARGUMENTS = st.fixed_dictionaries(
+    {"text": VALUES["text"]}, optional={key: value for key, value in VALUES.items() if key != "text"}
+)
+CALLS = st.lists(
+    st.builds(ToolCall, name=st.sampled_from(["find_it", "sub.do-it"]), arguments=ARGUMENTS, id=st.just("a1b2c3d4e")),
+    min_size=1,
+    max_size=2,
+)
+
+
+def read(dialect: Dialect, pieces: list[str]) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
+    reader = AnswerReader(dialect, TOOLS, prompt="<|start|>assistant" if dialect.syntax is Syntax.CHANNEL else "")
+    answers = [*map(reader.feed, pieces), reader.flush()]
+    calls = [(call.name, call.arguments) for answer in answers for call in answer.tool_calls]
+    return "".join(answer.content for answer in answers), calls
+
+
+@given(st.data())
+def test_what_is_written_is_read_back_however_it_is_cut(data: st.DataObject) -> None:
+    dialect = data.draw(st.sampled_from(dialects()))
+    calls = data.draw(CALLS)[: None if dialect.parallel else 1]
+    said = "" if dialect.syntax is Syntax.CHANNEL or not dialect.opening else data.draw(st.sampled_from(["", "Well."]))
+    text = said + write_calls(dialect, calls)
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=9)))
+
+    expected = said, [(call.name, call.arguments) for call in calls]
+    assert read(dialect, [text]) == expected, text
+    assert read(dialect, [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]) == expected
+    assert read(dialect, list(text)) == expected
+
+
+@given(st.data())
+def test_what_is_no_call_is_content_however_it_is_cut(data: st.DataObject) -> None:
+    dialect = data.draw(st.sampled_from(dialects()))
+    marks = [*dialect.marks, *dialect.opening.split(), dialect.name_end, dialect.key_open, dialect.value_close]
+    pieces = st.sampled_from([*filter(None, marks), "{", "}", '"', "(", ")", ",", "find_it", "text", " ", "\n", "1"])
+    text = "".join(data.draw(st.lists(pieces, max_size=12)))
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=9)))
+
+    whole = read(dialect, [text])
+
+    assert whole == read(dialect, list(text))
+    assert whole == read(dialect, [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)])
+    marked = (*dialect.content_open, *dialect.content_close)
+    if not whole[1] and dialect.syntax is not Syntax.CHANNEL and not any(mark in text for mark in marked):
+        assert whole[0] == text
+
+
+def test_a_grammar_of_calls_lets_through_what_is_written(engine: Engine) -> None:
+    first = {"text": 'a "b"\n{é}', "count": -3, "ratio": 0.5, "exact": True, "words": ["x", "y z"]}
+    pair = (
+        ToolCall(name="find_it", arguments={**first, "place": {"city": "Rome", "size": 2}}, id="a1b2c3d4e"),
+        ToolCall(name="sub.do-it", arguments={"text": "true", "exact": False}, id="a1b2c3d4f"),
+    )
+    for dialect in dialects():
+        calls = pair if dialect.parallel else pair[:1]
+        text = write_calls(dialect, calls)
+        demanded = calls_grammar(dialect, TOOLS, parallel=True, must=True)
+        lazy = lazy_grammar(dialect, TOOLS, parallel=True)
+
+        assert parse_gbnf(demanded)
+        assert engine.accepts(demanded, text), text
+        assert not engine.accepts(demanded, f"Well. {text}")
+        assert not engine.accepts(demanded, text.replace("find_it", "lose_it"))
+        if lazy:
+            assert engine.accepts(lazy, f"Well. {text}")
+            assert engine.accepts(lazy, "Nothing <to> [call] {here}")
+            assert not engine.accepts(lazy, text.replace("find_it", "lose_it"))
+        if len(calls) == 2:
+            assert not engine.accepts(calls_grammar(dialect, TOOLS, parallel=False, must=True), text)
