@@ -39,7 +39,7 @@ class Conversation:
 SKILLS: dict[Skill, float] = {
     skills.greeting: 4, skills.identity: 6, skills.abilities: 3, skills.small_talk: 9, skills.fact: 24,
     skills.never_told: 3, skills.repeat: 8,
-    skills.addition: 20, skills.no_sum: 4, skills.count: 7, skills.as_json: 3, skills.unknown: 12, skills.empty: 1,
+    skills.addition: 20, skills.no_sum: 4, skills.count: 10, skills.as_json: 3, skills.unknown: 12, skills.empty: 1,
 }  # fmt: skip
 # What may be said while tools are listed: nothing that a tool of the list could be meant for.
 WITH_TOOLS: dict[Skill, float] = {
@@ -67,7 +67,7 @@ LONG = 0.04
 # Of conversations of one turn: what is hard to learn is asked more often.
 SINGLE: dict[Skill, float] = {
     skills.greeting: 7, skills.identity: 6, skills.abilities: 3, skills.small_talk: 14, skills.fact: 32,
-    skills.never_told: 4, skills.repeat: 12, skills.addition: 34, skills.no_sum: 6, skills.count: 9, skills.as_json: 5,
+    skills.never_told: 4, skills.repeat: 12, skills.addition: 34, skills.no_sum: 6, skills.count: 14, skills.as_json: 5,
     skills.unknown: 14, skills.empty: 1,
 }  # fmt: skip
 
@@ -168,10 +168,13 @@ def with_tools(draw: Draw) -> Conversation:
     asked = tool_list(draw, draw.any((1, 1, 1, 2, 2, 3, 4)))
     talk.tools = [a.tool for a in asked]
     left = draw.random.sample(asked, len(asked))
-    for _ in range(draw.any((1, 2, 2, 3, 4))):
-        if left and draw.chance(0.72):
+    # A list of tools is long, so it is used several times; the same tool again is asked for by its name.
+    for _ in range(draw.any((1, 1, 2, 3, 4))):
+        if left and draw.chance(0.8):
             _use(draw, talk, left.pop(), stop=False)
         elif draw.chance(0.6):
+            _use(draw, talk, toolbox.by_name(draw, draw.any(asked)), stop=False)
+        elif draw.chance(0.55):
             talk.say(_without_tool(draw, asked))
         else:
             talk.say(draw.random.choices(list(WITH_TOOLS), list(WITH_TOOLS.values()))[0](draw, memory))

@@ -37,6 +37,8 @@ GREETINGS = (
     "hi tiny",
     "Hello tiny", "hallo", "hola", "Bonjour", "Greetings", "yo", "Hey there", "Howdy", "Hello, hello", "Morning!",
     "Moin", "hey tiny",
+    "Good day to you", "A good afternoon to you!", "Lovely afternoon, tiny!", "Hi, good evening", "hey hey",
+    "Hello again", "Hi again!", "Hello my friend", "Guten Abend",
     "Guten Tag", "Hello, tiny!", "Hi there!", "Good afternoon",
 )  # fmt: skip
 WHO_ARE_YOU = (
@@ -377,7 +379,9 @@ COUNT_ASKED = (
     "Count from {a} to {b}.", "count from {a} to {b}", "Count from {a} to {b}", "Please count from {a} to {b}.",
     "Can you count from {a} to {b}?",
     "Count up from {a} to {b}", "Count {a} to {b}", "Count the numbers from {a} to {b}", "Numbers from {a} to {b}",
-    "Count on from {a} up to {b}.", "Give me the numbers from {a} to {b}.", "List the numbers from {a} to {b}.",
+    "Count on from {a} up to {b}.", "Now count from {a} to {b}.", "Count for us from {a} up to {b}.",
+    "Would you count from {a} to {b}?", "Start at {a} and count to {b}.", "Give me the numbers from {a} to {b}.",
+    "List the numbers from {a} to {b}.",
     "Say the numbers from {a} to {b}.",
     "Count for me from {a} to {b}.",
     "Write the numbers from {a} to {b}.",

@@ -130,6 +130,8 @@ ASKED = (
     "Use the tool {name}{rest}", "Run {name}{rest}.",
     "I need to {v} a {n}{rest}.", "Please {v} my {n}{rest}.",
 )  # fmt: skip
+YES = ("on", "true", "yes", "enabled")
+NO = ("off", "false", "no", "disabled")
 DESCRIPTIONS = (
     "{V} the {n}",
     "{V} a {n}",
@@ -191,12 +193,17 @@ def _value(draw: Draw, *, last: bool) -> tuple[str, tuple[str, ...], object, str
             "boolean",
             (),
             yes,
-            draw.any(("on", "true", "yes", "enabled") if yes else ("off", "false", "no", "disabled")),
+            draw.any(YES if yes else NO),
         )
     if kind == 4:
         choices = tuple({draw.word(): 0 for _ in range(draw.number(2, 4))})
         value = draw.any(choices)
         return "string", choices, value, value
+    text = _text(draw, last=last)
+    return "string", (), text, f'"{text}"' if draw.chance(0.15) else text
+
+
+def _text(draw: Draw, *, last: bool) -> str:
     texts: tuple[Callable[[Draw], str], ...] = (
         Draw.word,
         Draw.word,
@@ -208,8 +215,43 @@ def _value(draw: Draw, *, last: bool) -> tuple[str, tuple[str, ...], object, str
         tools_real.path,
         lambda d: d.phrase(2, 4 if last else 2),
     )
-    text = draw.any(texts)(draw)
-    return "string", (), text, f'"{text}"' if draw.chance(0.15) else text
+    return draw.any(texts)(draw)
+
+
+BY_NAME = ("Call {name}", "Use {name}", "Use the tool {name}", "Run {name}", "{name}", "Please call {name}",
+"Now use {name}", "Please run {name}", "Once more {name}", "I need {name}")  # fmt: skip
+
+
+def by_name(draw: Draw, asked: Asked) -> Asked:
+    """Another request for the same tool, which calls it and its parameters by their names."""
+    schema: JSON = asked.tool["function"].get("parameters", {})  # type: ignore[attr-defined]
+    properties: dict[str, JSON] = schema.get("properties", {})  # type: ignore[assignment]
+    required: list[str] = schema.get("required", [])  # type: ignore[assignment]
+    arguments: JSON = {}
+    request = draw.any(BY_NAME).format(name=asked.name)
+    for key in properties:
+        if key not in required and draw.chance(0.5):
+            continue
+        arguments[key], spoken = _value_of(draw, properties[key], last=key == list(properties)[-1])
+        said = key if draw.chance(0.6) else key.replace("_", " ")
+        request += draw.any(LABELLED).format(p=said, v=spoken)
+    return replace(asked, request=request, arguments=arguments, second=None)
+
+
+def _value_of(draw: Draw, schema: JSON, *, last: bool) -> tuple[object, str]:
+    """A value for a parameter, and as a user writes it."""
+    if choices := schema.get("enum"):
+        value = draw.any(choices)  # type: ignore[arg-type, var-annotated]
+        return value, str(value)
+    kind = schema["type"]
+    if kind == "boolean":
+        yes = draw.chance(0.5)
+        return yes, draw.any(YES if yes else NO)
+    if kind == "string":
+        text = _text(draw, last=last)
+        return text, f'"{text}"' if draw.chance(0.15) else text
+    n = tools_real.small(draw) if kind == "integer" else tools_real.number(draw)
+    return n, str(n)
 
 
 def _style(draw: Draw, parts: list[str]) -> str:
