@@ -67,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     num_keep: int = 4
     think_budget: int = NO_LIMIT  # tokens of thinking, after which it is ended for the model; negative: no limit
     stop: tuple[str, ...] = ()
+    deterministic: bool = False  # the same seed gives the same tokens, whatever else is computed
 
 
 def read_options(*layers: Mapping[str, Any]) -> tuple[Options, list[str]]:
@@ -86,7 +87,7 @@ def read_options(*layers: Mapping[str, Any]) -> tuple[Options, list[str]]:
     options = Options(
         load=LoadOptions(**{n: v for n, v in known.items() if n in LoadOptions.__struct_fields__}),
         sampling=Sampling(**{n: v for n, v in known.items() if n in Sampling.__struct_fields__}),
-        **{n: v for n, v in known.items() if n in ("num_predict", "num_keep", "think_budget", "stop")},
+        **{n: v for n, v in known.items() if n in ("num_predict", "num_keep", "think_budget", "stop", "deterministic")},
     )
     return options, sorted(merged.keys() - _CHECKS.keys())
 
@@ -198,4 +199,5 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "mirostat_eta": _number(0, 1),
     "logit_bias": _biases,
     "stop": _strings,
+    "deterministic": _boolean,
 }

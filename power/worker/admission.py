@@ -7,6 +7,7 @@ from power.worker.grammar import Grammar, Grammars
 from power.worker.llama import Llama
 from power.worker.sampler import BadSampling, Sampler
 from power.worker.sequence import Sequence
+from power.worker.vocab import Vocab
 from power.worker.wire import Refused, Start
 
 
@@ -21,29 +22,26 @@ class Rejected(Exception):
 class Admission:
     """Checks prompts, makes samplers."""
 
-    def __init__(self, llama: Llama, n_slots: int) -> None:
-        self._llama = llama
-        self._n_slots = n_slots
-        self._candidates = Candidates(llama.vocab.n_tokens)
-        self._grammars = Grammars(llama.vocab, self._candidates)
+    def __init__(self, vocab: Vocab) -> None:
+        self._vocab = vocab
+        self._candidates = Candidates(vocab.n_tokens)
+        self._grammars = Grammars(vocab, self._candidates)
 
-    def admit(self, start: Start, n_running: int) -> Sequence:
-        """A sequence ready to be decoded.
+    def admit(self, start: Start, llama: Llama) -> Sequence:
+        """A sequence ready to be decoded in that context.
 
         Raises:
             Rejected: the prompt or the sampling is not possible; nothing has changed.
         """
-        if n_running >= self._n_slots:
-            raise Rejected(Refused(start.id, "failed", f"all {self._n_slots} slots are busy"))
         prompt = self._read_prompt(start)
-        n_ctx = min(start.n_ctx, self._llama.n_ctx_max) if start.n_ctx > 0 else self._llama.n_ctx
+        n_ctx = min(start.n_ctx, llama.n_ctx_max) if start.n_ctx > 0 else llama.n_ctx
         if len(prompt) > n_ctx - 1:
             message = f"the prompt has {len(prompt)} tokens, and the context room for {n_ctx} with the answer"
             raise Rejected(Refused(start.id, "too-long", message, n_prompt=len(prompt), n_ctx=n_ctx))
-        return Sequence(start, prompt, n_ctx, self._make_sampler(start), self._llama.vocab)
+        return Sequence(start, prompt, n_ctx, self._make_sampler(start), self._vocab)
 
     def _read_prompt(self, start: Start) -> list[int]:
-        vocab = self._llama.vocab
+        vocab = self._vocab
         prompt: list[int] = []
         for part in start.prompt:
             if isinstance(part, str):
@@ -63,7 +61,7 @@ class Admission:
     def _make_sampler(self, start: Start) -> Sampler:
         grammar = self._open_grammar(start)
         try:
-            return Sampler(start.sampling, grammar, self._llama.vocab, self._candidates)
+            return Sampler(start.sampling, grammar, self._vocab, self._candidates)
         except BadSampling as error:
             if grammar is not None:
                 grammar.close()

@@ -131,5 +131,19 @@ class Pace:
         return min(self._seconds.values()) * HOPE
 
 
+class FixedPace(Pace):
+    """Steps of one size, whatever they take: what is computed does not depend on the clock."""
+
+    def __init__(self, n_batch: int) -> None:
+        super().__init__(n_batch)
+        self._size = min(TILE, n_batch)
+
+    def extra(self, n_decoding: int) -> int:
+        return self._size - n_decoding
+
+    def record(self, n_tokens: int, seconds: float) -> None:
+        pass
+
+
 def _size_of(n_tokens: int) -> int:
     return SIZES[min(bisect_left(SIZES, n_tokens), len(SIZES) - 1)]

@@ -34,17 +34,20 @@ class Lane:
     """Sequences that share a context and its steps.
 
     Attributes:
+        llama: the context.
         running: those with a row, in order of arrival.
         waiting: those without, in order of arrival.
     """
 
-    def __init__(self, llama: Llama, rows: Rows, pace: Pace) -> None:
+    def __init__(self, llama: Llama, rows: Rows, pace: Pace, *, shares: bool = True) -> None:
+        """`shares`: whether sequences take over from each other what they have in common."""
         self.running: list[Sequence] = []
         self.waiting: list[Sequence] = []
-        self._llama = llama
+        self.llama = llama
         self._rows = rows
         self._pace = pace
         self._memory = Memory(llama)
+        self._shares = shares
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
@@ -100,10 +103,10 @@ class Lane:
         )
 
     def _seat(self, sequence: Sequence) -> None:
-        seat = self._rows.seat(sequence.tokens)
+        seat = self._rows.seat(sequence.tokens, secret=not self._shares)
         done = self._memory.do(seat.operations)
         sequence.take_row(seat.row, seat.n_cached)
-        if not done or (seat.n_cached and not self._llama.holds(seat.row, seat.n_cached)):
+        if not done or (seat.n_cached and not self.llama.holds(seat.row, seat.n_cached)):
             self._compute_all(sequence)
 
     def _compute_all(self, sequence: Sequence) -> None:
@@ -121,8 +124,8 @@ class Lane:
     def _shift(self, sequence: Sequence) -> None:
         """Let a sequence go on that has filled its context."""
         n_keep, n_discard = sequence.shift()
-        if self._llama.can_shift and self._rows.shift(sequence.row, n_keep, n_discard):
-            self._llama.shift(sequence.row, n_keep, n_discard)
+        if self.llama.can_shift and self._rows.shift(sequence.row, n_keep, n_discard):
+            self.llama.shift(sequence.row, n_keep, n_discard)
             sequence.n_past -= n_discard
             return
         # What is left is computed again.
@@ -167,8 +170,8 @@ class Lane:
         began = perf_counter()
         for which, n, n_logits in chunks:
             sequence = self.running[which]
-            self._llama.add(sequence.row, sequence.n_past, sequence.next_tokens(n), n_logits=n_logits)
-        logits = self._llama.decode()
+            self.llama.add(sequence.row, sequence.n_past, sequence.next_tokens(n), n_logits=n_logits)
+        logits = self.llama.decode()
         for sequence in self.running:
             sequence.n_passed_over += 1
         for which, n, _ in chunks:

@@ -44,8 +44,12 @@ class Llama:
         can_shift: whether tokens in a row can move to earlier positions.
     """
 
-    def __init__(self, weights: Weights) -> None:
-        """Raises LoadFailure for a kind of model that does not generate, or for want of memory."""
+    def __init__(self, weights: Weights, *, alone: bool = False) -> None:
+        """A context for all slots, or `alone` for one sequence at a time.
+
+        Raises:
+            LoadFailure: a kind of model that does not generate, or no memory.
+        """
         load = weights.load
         self.weights = weights
         self.vocab = weights.vocab
@@ -53,10 +57,10 @@ class Llama:
             raise LoadFailure(f"the model {load.path} does not support generate")
         self.can_cut = not weights.keeps_state
         self.n_ctx = weights.n_ctx
-        self.n_rows = load.n_slots
+        self.n_rows = 1 if alone else load.n_slots
         self._spare = self.n_rows  # one row more than there are slots, for parts of others
         self.n_batch = max(load.n_batch, load.n_slots)
-        self.context = self._open_context()
+        self.context = self._open_context(weights.n_ctx if alone else load.n_pool or weights.n_ctx * load.n_slots)
         self.n_cells: int = c.llama_n_ctx(self.context)
         self.n_ctx = min(self.n_ctx, self.n_cells)
         self.n_ctx_max = min(self.n_cells, weights.n_ctx_train) if weights.n_ctx_train > 0 else self.n_cells
@@ -64,7 +68,7 @@ class Llama:
         self.can_shift = self.can_cut and bool(c.llama_memory_can_shift(self._memory))
         self._n_swa: int = c.llama_model_n_swa(weights.model)
         self._batch = Batch(self.n_batch)
-        self._n_logits = load.n_slots
+        self._n_logits = self.n_rows
         self._logits_at = 0
         self._logits = np.empty((0, 0), np.float32)
         self._warm_up()
@@ -153,9 +157,9 @@ class Llama:
         c.llama_free(self.context)
         self.weights.close()
 
-    def _open_context(self) -> c.llama_context_p:
+    def _open_context(self, n_cells: int) -> c.llama_context_p:
         params = self.weights.context_params()
-        params.n_ctx = self.weights.load.n_pool or self.n_ctx * self.n_rows
+        params.n_ctx = n_cells
         params.n_batch = self.n_batch
         params.n_ubatch = min(N_UBATCH, self.n_batch)
         params.n_seq_max = self.n_rows + 1  # and a spare one, for parts of a row

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from power.worker.admission import Admission, Rejected
-from power.worker.batch import Pace
+from power.worker.batch import FixedPace, Pace
 from power.worker.cells import CellRows
 from power.worker.embedding import Embeddings
 from power.worker.lane import Lane
@@ -17,6 +17,7 @@ from power.worker.llama import Llama
 from power.worker.prefix import Rows
 from power.worker.states import StateRows
 from power.worker.vocab import Vocab
+from power.worker.weights import LoadFailure, Weights
 from power.worker.wire import (
     Cancel,
     Command,
@@ -49,17 +50,21 @@ class Loop:
         self.n_cells = llama.n_cells
         self._llama = llama
         self._line = line
-        self._admission = Admission(llama, n_slots)
+        self._n_slots = n_slots
+        self._admission = Admission(llama.vocab)
         self._lane = Lane(llama, make_rows(llama), Pace(llama.n_batch, llama.weights.load.step_seconds))
+        self._apart = Apart(llama.weights)
         self._embeddings = Embeddings(llama.weights)
 
     def run(self) -> None:
         """Serve; returns only by EOFError, when the server has gone."""
         while True:
-            for command in self._line.receive(wait=not (self._lane or self._embeddings)):
+            for command in self._line.receive(wait=not (self._lane or self._apart.lane or self._embeddings)):
                 self._line.send(*self._handle(command))
             if self._lane:
                 self._line.send(*self._lane.step())
+            if self._apart.lane:
+                self._line.send(*self._apart.lane.step())
             if self._embeddings:
                 self._line.send(*self._embeddings.step(self._lane.n_decoding))
 
@@ -68,18 +73,46 @@ class Loop:
             case Start():
                 return self._start(command)
             case Cancel(id):
-                return self._lane.cancel(id) or self._embeddings.cancel(id)
+                return self._lane.cancel(id) or self._apart.cancel(id) or self._embeddings.cancel(id)
             case Embed():
                 return self._embeddings.start(command)
             case _:
                 return [answer(command, self._llama.vocab)]
 
     def _start(self, start: Start) -> list[Event]:
+        if len(self._lane) + len(self._apart.lane or ()) >= self._n_slots:
+            return [Refused(start.id, "failed", f"all {self._n_slots} slots are busy")]
         try:
-            sequence = self._admission.admit(start, len(self._lane))
+            lane = self._apart.open() if start.deterministic else self._lane
+            return lane.add(self._admission.admit(start, lane.llama))
+        except LoadFailure as error:
+            return [Refused(start.id, "failed", str(error))]
         except Rejected as error:
             return [error.event]
-        return self._lane.add(sequence)
+
+
+class Apart:
+    """Where sequences are computed that nothing else may have a part in; made when the first one comes.
+
+    What a step computes is rounded differently beside others, or after a beginning
+    that was computed in other steps, and where two tokens are nearly as likely that
+    decides.  So these have a context of their own, one after the other, in steps of
+    one size, from an empty memory.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self.lane: Lane | None = None
+        self._weights = weights
+
+    def open(self) -> Lane:
+        """Raises LoadFailure if there is no memory for it."""
+        if self.lane is None:
+            llama = Llama(self._weights, alone=True)
+            self.lane = Lane(llama, make_rows(llama), FixedPace(llama.n_batch), shares=False)
+        return self.lane
+
+    def cancel(self, id: int) -> list[Event]:
+        return self.lane.cancel(id) if self.lane else []
 
 
 def make_rows(llama: Llama) -> Rows:

@@ -86,6 +86,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     n_keep: int = 0  # the prompt's first tokens that a shift keeps, BOS not counted; negative: all of the prompt
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
+    deterministic: bool = False  # compute it apart, in steps that nothing else has a part in
     visible: tuple[str, ...] = ()  # texts whose control tokens show in the answer, where others leave no trace
     thinking: Thinking | None = None  # how the answer marks it, if it is to be bounded
     think_budget: int = -1  # tokens of thinking after which its end is written for the model; negative: no bound

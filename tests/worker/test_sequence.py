@@ -19,6 +19,7 @@ VOCAB = cast(
     SimpleNamespace(
         n_tokens=256,
         newline=10,
+        adds_bos=False,
         piece=lambda token: bytes([token]),
         is_eog=lambda token: token == 0,
         marks=lambda visible: {},
