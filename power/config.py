@@ -16,7 +16,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -59,6 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     pool_tokens: int = 0  # tokens all sequences of a model may have in memory; 0: context_length for each slot
     origins: tuple[str, ...] = ()  # web origins allowed beside local ones; "*" inside one stands for anything
     go_template: bool | None = None  # None: whichever of a model's two templates can do more
+    objects: Literal["closed", "open"] = "closed"  # those of schemas that declare members: may they have others?
+    on_unsupported: Literal["refuse", "warn"] = "refuse"  # or leave out what a grammar cannot say, and tell
     debug: bool = False
     # Bytes. Room for one picture of 100 MB in base64, the largest that Ollama's CLI sends.
     max_body_bytes: int = 128 * 2**20

@@ -75,3 +75,4 @@ class Finished(msgspec.Struct, frozen=True):
     decode_ns: int  # from the first token to the last
     total_ns: int
     truncated: Truncated | None = None  # None: the whole prompt was read
+    format_ignored: tuple[str, ...] = ()  # JSON pointers into a schema, to keywords that the answer was not held to

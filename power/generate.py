@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
+import msgspec
 import trio
 
 from power.config import Config
@@ -74,7 +75,7 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
             iterator, whatever ended it half-way.
     """
     started = trio.current_time()
-    plan = await make_plan(await power.find(request.model), request)
+    plan = await make_plan(await power.find(request.model), request, power.config)
     async with (
         power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim) as use,
         AsyncExitStack() as stack,
@@ -82,7 +83,7 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
         plan, mailbox, accepted = await begin(stack, use, plan, request)
         clock = _Clock(started, use.model, trio.current_time(), plan.truncated)
         power.metrics.accepted(str(plan.stored.name), clock.waited, is_truncated=plan.truncated is not None)
-        async with aclosing(_read(mailbox, Stages(plan, request), clock)) as events:
+        async with aclosing(_read(mailbox, Stages(plan, request), clock, plan)) as events:
             counts = Accepted(accepted.n_prompt, accepted.n_cached)
             yield Reply(plan.stored, counts, accepted.tokens, events, plan.truncated)
 
@@ -105,7 +106,7 @@ async def unload_model(power: Power, name: str) -> StoredModel:
 
 async def render_only(power: Power, request: Generation) -> str:
     """The prompt that `request` would be answered to."""
-    return (await make_plan(await power.find(request.model), request)).prompt
+    return (await make_plan(await power.find(request.model), request, power.config)).prompt
 
 
 # -- from pieces to events --
@@ -170,7 +171,7 @@ def _ns(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock) -> AsyncGenerator[Text | Finished, None]:
+async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock, plan: Plan) -> AsyncGenerator[Text | Finished, None]:
     while True:
         match await mailbox.get():
             case wire.Piece() as piece:
@@ -179,7 +180,7 @@ async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock) -> AsyncGenerat
                 rest = stages.flush()
                 if rest.content or rest.thinking or rest.tool_calls:
                     yield rest
-                yield clock.finished(done)
+                yield msgspec.structs.replace(clock.finished(done), format_ignored=plan.format_ignored)
                 return
             case wire.Accepted():
                 pass  # again, from the worker that took over from one that died

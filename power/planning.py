@@ -16,9 +16,10 @@ import msgspec
 import trio
 
 from power.claim import ANYBODY, Claim
+from power.config import Config
 from power.errors import BadRequest
 from power.events import Truncated
-from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
+from power.grammar import Compiled, Constraint, Objects, OnUnsupported, compile_constraint, parse_gbnf
 from power.grammar.compose import after_thinking
 from power.grammar.dialects import Dialect, constrain_calls, written
 from power.grammar.expressions import Expr
@@ -45,6 +46,7 @@ from power.worker import wire
 log = logging.getLogger(__name__)
 
 NO_SHIFT = ("deepseek2",)  # architectures that Ollama does not shift unless asked to
+MAX_FOLLOWED = 100_000  # characters of a grammar; some 200 ms of reading, once
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +64,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     think: bool | str | None = None  # None: as the model likes
-    format: str | dict[str, Any] | None = None
+    constraint: Constraint | None = None  # what the answer has to look like
     options: dict[str, Any] = {}
     claim: Claim = ANYBODY
     keep_alive: float | None = None  # seconds, infinity for ever; None: as the server likes
@@ -87,16 +89,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
     truncated: Truncated | None = None  # what of the request the prompt is without
+    format_ignored: tuple[str, ...] = ()  # JSON pointers into the schema, to what the grammar leaves out
 
 
-async def plan(stored: StoredModel, request: Generation) -> Plan:
+async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan:
     """Raises BadRequest for whatever forbids the generation."""
     options = read_request_options(stored, request.options)
     # Nobody else has to wait for a template that computes for long.
     think, template, prompt, thinking = await trio.to_thread.run_sync(_prepare, stored, request, options)
     dialect = await trio.to_thread.run_sync(_dialect, stored, template)
-    answer = await _grammar(request.format)
-    calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=answer, prompt=prompt)
+    held = await _hold(request.constraint, config)
+    calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=held.grammar, prompt=prompt)
     grammar = await trio.to_thread.run_sync(calls)
     if grammar and thinking and (think or thinking.begun):
         # On channels more than a tag comes before an answer; a call has a header of its own.
@@ -113,6 +116,7 @@ async def plan(stored: StoredModel, request: Generation) -> Plan:
         dialect=dialect,
         grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
+        format_ignored=held.ignored,
     )
 
 
@@ -158,25 +162,26 @@ def _think(stored: StoredModel, request: Generation) -> bool | str | None:
     return True if request.think is None else request.think
 
 
-async def _grammar(format: str | dict[str, Any] | None) -> str:
-    if not format:
-        return ""
-    if format == "json":
-        return JSON_GRAMMAR
-    if isinstance(format, dict):
-        # Up to some tens of milliseconds of computing, and some hostile schemas a little more.
-        return await trio.to_thread.run_sync(_compile, msgspec.json.encode(format))
-    raise BadRequest(f'invalid format: "{format}"; expected "json" or a valid JSON Schema object', field="format")
+async def _hold(constraint: Constraint | None, config: Config) -> Compiled:
+    """The grammar of what is asked for; what is left out of it is in the log."""
+    if constraint is None:
+        return Compiled("", ())
+    # Up to some tens of milliseconds of computing, and some hostile schemas a little more.
+    compiled = await trio.to_thread.run_sync(_compile, constraint, config.objects, config.on_unsupported)
+    for pointer in compiled.ignored:
+        log.warning("%s: an answer is not held to %s", constraint.field, pointer)
+    return compiled
 
 
 @lru_cache(maxsize=64)  # clients send the same few schemas again and again
-def _compile(schema: bytes) -> str:
-    return schema_to_gbnf(msgspec.json.decode(schema))
+def _compile(constraint: Constraint, objects: Objects, on_unsupported: OnUnsupported) -> Compiled:
+    return compile_constraint(constraint, objects=objects, on_unsupported=on_unsupported)
 
 
 @lru_cache(maxsize=64)
 def _rules(grammar: str) -> dict[str, Expr]:
-    return parse_gbnf(grammar).rules
+    """What the grammar says, for the worker to look ahead in; nothing where that would take long."""
+    return parse_gbnf(grammar).rules if len(grammar) <= MAX_FOLLOWED else {}
 
 
 def _template(stored: StoredModel, request: Generation) -> Choice | None:

@@ -99,6 +99,15 @@ def _kv_cache_type(value: Any) -> str:
     return str(value)
 
 
+def _word(*words: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"must be {' or '.join(words)}")
+        return str(value)
+
+    return read
+
+
 def _origins(value: Any) -> tuple[str, ...]:
     entries = value.split(",") if isinstance(value, str) else value
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
@@ -199,4 +208,6 @@ SETTINGS: dict[str, Setting] = {
     "gpu_overhead": Setting(_size, "OLLAMA_GPU_OVERHEAD", "gpu"),
     "sched_spread": Setting(_boolean, "OLLAMA_SCHED_SPREAD", "gpu"),
     "main_gpu": Setting(_integer(0, 255), table="gpu"),
+    "objects": Setting(_word("closed", "open"), "POWER_GRAMMAR_OBJECTS", "grammar"),
+    "on_unsupported": Setting(_word("refuse", "warn"), "POWER_GRAMMAR_ON_UNSUPPORTED", "grammar"),
 }

@@ -67,6 +67,9 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         [gpu]
         gpu_layers = 20
         main_gpu = 1
+        [grammar]
+        objects = "open"
+        on_unsupported = "warn"
         """,
     )
 
@@ -91,6 +94,8 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         nohistory=True,
         gpu_layers=20,
         main_gpu=1,
+        objects="open",
+        on_unsupported="warn",
     )
 
 
@@ -120,6 +125,8 @@ def test_every_key_of_the_file_is_read(home: Path) -> None:
         ("OLLAMA_MULTIUSER_CACHE", "1", "multiuser_cache", True),
         ("OLLAMA_NUM_GPU", "-1", "gpu_layers", -1),
         ("OLLAMA_NOHISTORY", "1", "nohistory", True),
+        ("POWER_GRAMMAR_OBJECTS", "open", "objects", "open"),
+        ("POWER_GRAMMAR_ON_UNSUPPORTED", "warn", "on_unsupported", "warn"),
     ],
 )
 def test_ollamas_variables_mean_what_they_mean_there(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from power.config import Config
 from power.errors import BadRequest
 from power.generate import Stages
 from power.messages import Message
@@ -40,7 +41,7 @@ def with_template(stored: StoredModel, name: str) -> StoredModel:
 async def read(stored: StoredModel, answer: str, **request: Any) -> tuple[Plan, Said]:
     """The plan for a chat, and what is read of an answer that comes character by character."""
     generation = Generation(model="m", messages=HELLO, **request)
-    made = await plan(stored, generation)
+    made = await plan(stored, generation, Config())
     stages = Stages(made, generation)
     texts = [*(stages.feed(Piece(1, character)) for character in answer), stages.flush()]
     return made, Said("".join(text.thinking for text in texts), "".join(text.content for text in texts))
@@ -101,6 +102,6 @@ async def test_what_cannot_think_refuses_to(stored: StoredModel) -> None:
 
 async def test_a_raw_prompt_is_not_read_for_thinking(stored: StoredModel) -> None:
     generation = Generation(model="m", prompt="<think>", raw=True)
-    made = await plan(stored, generation)
+    made = await plan(stored, generation, Config())
 
     assert (made.prompt, made.thinking, made.template) == ("<think>", None, None)

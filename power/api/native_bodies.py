@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from power.api.requests import body_decoder, read_format, read_probs, read_think, read_tools
+from power.api.constraints import ConstraintFields, read_constraint, read_format
+from power.api.requests import body_decoder, read_probs, read_think, read_tools
 from power.api.tool_choice import read_tool_choice
 from power.durations import parse_keep_alive
 from power.errors import BadRequest, ModelNotFound
@@ -14,7 +15,7 @@ from power.generate import Generation
 from power.messages import Message, ToolCall
 
 
-class Body(msgspec.Struct, kw_only=True):
+class Body(ConstraintFields, kw_only=True):
     """What both routes take. A null, as in Go, says nothing."""
 
     model: str | None = None
@@ -116,7 +117,7 @@ def _common(body: Body) -> dict[str, Any]:
         "think": read_think(body.think),
         "truncate": body.truncate is not False,
         "shift": body.shift,
-        "format": read_format(body.format),
+        "constraint": read_constraint(body, read_format(body.format)),
         "options": (body.options or {}) | ({} if body.think_budget is None else {"think_budget": body.think_budget}),
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
     }

@@ -59,6 +59,7 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     debug_info: DebugInfo | None = msgspec.field(name="_debug_info", default=None)
     logprobs: list[LogprobReply] = []
     truncated: TruncatedReply | None = None
+    format_ignored: tuple[str, ...] = ()  # ours: pointers to what of the format the answer was not held to
 
 
 class NativeEncoder:
@@ -151,4 +152,5 @@ def _metrics(event: Finished) -> dict[str, Any]:
         "eval_count": event.n_generated,
         "eval_duration": event.decode_ns,
         "truncated": truncated_reply(event.truncated),
+        "format_ignored": event.format_ignored,
     }

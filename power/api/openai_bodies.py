@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from power.api.constraints import ConstraintFields, ResponseFormat, read_constraint, read_response_format
 from power.api.openai_messages import MessageBody, messages_of
 from power.api.requests import body_decoder, read_probs, read_tools
 from power.api.tool_choice import read_tool_choice
@@ -49,16 +50,7 @@ class Reasoning(msgspec.Struct):
     enabled: bool | None = None
 
 
-class JSONSchema(msgspec.Struct):
-    schema: dict[str, Any]
-
-
-class ResponseFormat(msgspec.Struct):
-    type: str
-    json_schema: JSONSchema | None = None
-
-
-class Body(msgspec.Struct, kw_only=True):
+class Body(ConstraintFields, kw_only=True):
     """What both routes take. A null says nothing."""
 
     model: str | None = None
@@ -76,6 +68,7 @@ class Body(msgspec.Struct, kw_only=True):
     options: dict[str, Any] | None = None
     num_ctx: int | None = None
     keep_alive: Any = None
+    response_format: ResponseFormat | None = None
     priority: int | None = None
     max_queue_seconds: float | None = None
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
@@ -84,7 +77,6 @@ class Body(msgspec.Struct, kw_only=True):
 class ChatBody(Body, kw_only=True):
     messages: list[MessageBody] | None = None
     max_completion_tokens: MaxTokens | None = None
-    response_format: ResponseFormat | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
@@ -124,7 +116,6 @@ def generation_of_chat(body: ChatBody) -> Generation:
         tool_choice=choice,
         think=_think(body),
         template_variables=body.chat_template_kwargs or {},
-        format=_format(body.response_format),
         n_probs=read_probs(body.logprobs, body.top_logprobs),
     )
 
@@ -153,6 +144,7 @@ def _common(body: Body, max_tokens: int | None) -> dict[str, Any]:
         "model": body.model,
         "options": _options(body, max_tokens),
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
+        "constraint": read_constraint(body, read_response_format(body.response_format)),
     }
 
 
@@ -204,18 +196,6 @@ def _budget(body: ChatBody) -> dict[str, int]:
     of_reasoning = body.reasoning.max_tokens if body.reasoning else None
     given = [budget for budget in (ours, of_llama, of_clients, of_reasoning) if budget is not None]
     return {"think_budget": given[0]} if given else {}
-
-
-def _format(wanted: ResponseFormat | None) -> str | dict[str, Any] | None:
-    if wanted is None or wanted.type == "text":
-        return None
-    if wanted.type == "json_object":
-        return "json"
-    if wanted.type != "json_schema":
-        raise BadRequest(f'invalid response_format type: "{wanted.type}"', field="response_format.type")
-    if wanted.json_schema is None:
-        raise BadRequest("response_format has no json_schema", field="response_format.json_schema")
-    return wanted.json_schema.schema
 
 
 def _prompt(prompt: str | list[Any] | None) -> str:

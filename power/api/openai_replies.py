@@ -78,6 +78,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str = FINGERPRINT
     choices: list[Any]
     usage: Usage | UnsetType = UNSET
+    format_ignored: tuple[str, ...] | UnsetType = UNSET  # ours: pointers to what the answer was not held to
     debug_info: Any = msgspec.field(name="_debug_info", default=UNSET)
 
 
@@ -107,6 +108,10 @@ class OpenAIEncoder:
     def completion(self, choices: list[Any], *, whole: bool, **fields: Any) -> Completion:
         kind = self.objects[whole]
         return Completion(id=self._id, object=kind, created=self._created, model=self._model, choices=choices, **fields)
+
+    def finished_whole(self, choice: Any, answer: Answer) -> Completion:
+        usage, ignored = usage_of(answer.finished), answer.finished.format_ignored or UNSET
+        return self.completion([choice], whole=True, usage=usage, format_ignored=ignored)
 
     def _event(self, choices: list[Any], **fields: Any) -> bytes:
         return b"data: " + line_bytes(self.completion(choices, whole=False, **fields)) + b"\n\n"
@@ -143,7 +148,8 @@ class ChatEncoder(OpenAIEncoder):
 
     def last(self, event: Finished) -> bytes:
         opening = self._delta(UNSET, content="") if self._is_first else b""
-        return opening + self._event([ChatChoice(delta=Delta(), finish_reason=self._finish_reason(event))])
+        choice = ChatChoice(delta=Delta(), finish_reason=self._finish_reason(event))
+        return opening + self._event([choice], format_ignored=event.format_ignored or UNSET)
 
     def whole(self, answer: Answer) -> Completion:
         """All of the answer as one object."""
@@ -159,7 +165,7 @@ class ChatEncoder(OpenAIEncoder):
             finish_reason=self._finish_reason(answer.finished),
             logprobs=_chat_logprobs(answer.logprobs),
         )
-        return self.completion([choice], whole=True, usage=usage_of(answer.finished))
+        return self.finished_whole(choice, answer)
 
     def rendered(self, info: Any) -> Completion:
         """The object that answers a request for the rendered prompt alone."""

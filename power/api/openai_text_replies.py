@@ -45,12 +45,13 @@ class CompletionEncoder(OpenAIEncoder):
         return self._event([choice])
 
     def last(self, event: Finished) -> bytes:
-        return self._event([TextChoice(text="", finish_reason=event.reason)])
+        choice = TextChoice(text="", finish_reason=event.reason)
+        return self._event([choice], format_ignored=event.format_ignored or UNSET)
 
     def whole(self, answer: Answer) -> Completion:
         """All of the answer as one object."""
         choice = self._choice(answer.content, answer.thinking, answer.logprobs, answer.finished.reason)
-        return self.completion([choice], whole=True, usage=usage_of(answer.finished))
+        return self.finished_whole(choice, answer)
 
     def loaded(self) -> Completion:
         """The object that answers a request without a prompt."""

@@ -171,16 +171,6 @@ def read_think(value: Any) -> bool | str | None:
     )
 
 
-def read_format(value: Any) -> str | dict[str, Any] | None:
-    """`format`: "json", a JSON schema, or nothing said."""
-    if value is None or value == "":
-        return None
-    if value == "json" or isinstance(value, dict):
-        return value  # type: ignore[no-any-return]  # narrowed by the line above
-    shown = msgspec.json.encode(value).decode()
-    raise BadRequest(f'invalid format: {shown}; expected "json" or a valid JSON Schema object', field="format")
-
-
 def read_probs(wanted: bool | None, top: int | None) -> int | None:
     """How many alternatives to report per token; None: no log probabilities at all."""
     if not 0 <= (top or 0) <= 20:

@@ -12,8 +12,15 @@ from power.grammar.acceptor import Acceptor, Machine, Mismatch, State, mismatch
 from power.grammar.answers import Answer, AnswerReader
 from power.grammar.calls import ToolCallReader, new_call_id
 from power.grammar.checking import check_gbnf
-from power.grammar.compile import Compiled, compile_schema, schema_to_gbnf
-from power.grammar.constraints import choice_to_gbnf, regex_to_gbnf
+from power.grammar.compile import Compiled, Objects, OnUnsupported, compile_schema, schema_to_gbnf
+from power.grammar.constraints import (
+    Constraint,
+    choice_constraint,
+    choice_to_gbnf,
+    compile_constraint,
+    regex_to_gbnf,
+    schema_constraint,
+)
 from power.grammar.dialects import Dialect
 from power.grammar.errors import GrammarError, PatternError, SchemaError
 from power.grammar.json_object import JSON_GRAMMAR
@@ -25,21 +32,27 @@ __all__ = [
     "Answer",
     "AnswerReader",
     "Compiled",
+    "Constraint",
     "Dialect",
     "Grammar",
     "GrammarError",
     "Machine",
     "Mismatch",
+    "Objects",
+    "OnUnsupported",
     "PatternError",
     "SchemaError",
     "State",
     "ToolCallReader",
     "check_gbnf",
+    "choice_constraint",
     "choice_to_gbnf",
+    "compile_constraint",
     "compile_schema",
     "mismatch",
     "new_call_id",
     "parse_gbnf",
     "regex_to_gbnf",
+    "schema_constraint",
     "schema_to_gbnf",
 ]

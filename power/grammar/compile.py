@@ -17,7 +17,10 @@ from power.grammar.rules import Rules, without_unproductive
 from power.grammar.schema import Document
 from power.grammar.values import ValueWriter
 
-MAX_GRAMMAR = 4_000_000  # characters
+MAX_GRAMMAR = 1_000_000  # characters
+
+Objects = Literal["closed", "open"]
+OnUnsupported = Literal["refuse", "warn"]
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -30,8 +33,8 @@ class Compiled(msgspec.Struct, frozen=True):
 def compile_schema(
     schema: Any,
     *,
-    objects: Literal["closed", "open"] = "closed",
-    on_unsupported: Literal["refuse", "warn"] = "refuse",
+    objects: Objects = "closed",
+    on_unsupported: OnUnsupported = "refuse",
 ) -> Compiled:
     """Compile a JSON Schema (decoded JSON) to GBNF.
 
@@ -82,8 +85,8 @@ def _collector_paused() -> Iterator[None]:
 def schema_to_gbnf(
     schema: Any,
     *,
-    objects: Literal["closed", "open"] = "closed",
-    on_unsupported: Literal["refuse", "warn"] = "refuse",
+    objects: Objects = "closed",
+    on_unsupported: OnUnsupported = "refuse",
 ) -> str:
     """The grammar of `compile_schema` alone."""
     return compile_schema(schema, objects=objects, on_unsupported=on_unsupported).grammar

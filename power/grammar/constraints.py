@@ -1,13 +1,21 @@
-"""Constraints that are no schemas: a regular expression, or a choice of texts."""
+"""What an answer may be held to: JSON, a schema, a regular expression, a choice of texts, a grammar."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
 
 from power.errors import BadRequest
 from power.grammar import languages as la
-from power.grammar.errors import PatternError, TooLarge
+from power.grammar.checking import check
+from power.grammar.compile import MAX_GRAMMAR, Compiled, Objects, OnUnsupported, compile_schema
+from power.grammar.errors import GrammarError, PatternError, SchemaError, TooLarge
 from power.grammar.expressions import NOTHING, Chars
+from power.grammar.json_object import JSON_GRAMMAR
+from power.grammar.parsing import parse_gbnf
 from power.grammar.pattern import full_language
 from power.grammar.printing import print_rules
 from power.grammar.rules import Rules
@@ -15,6 +23,60 @@ from power.grammar.texts import TextWriter
 
 MAX_CHOICES = 10_000
 MAX_CHOICE_LENGTH = 100_000  # characters of all choices together
+
+Kind = Literal["json", "schema", "regex", "choice", "gbnf"]
+
+
+class Constraint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks its answer to be like; hashes, so that equal ones are compiled once.
+
+    `text` is empty for JSON, JSON for a schema and for a choice, and otherwise
+    the expression or grammar itself.
+    """
+
+    kind: Kind
+    text: str = ""
+    field: str  # of the request; errors name it
+    strict: bool = False  # a schema is kept in every keyword, whatever the server is set to
+
+
+def compile_constraint(
+    constraint: Constraint, *, objects: Objects = "closed", on_unsupported: OnUnsupported = "refuse"
+) -> Compiled:
+    """The grammar that holds an answer to the constraint. `objects` and `on_unsupported` are as in `compile_schema`.
+
+    Raises:
+        BadRequest: it is malformed, too large, not supported or cannot be met; `field` is the constraint's.
+    """
+    try:
+        match constraint.kind:
+            case "json":
+                return Compiled(JSON_GRAMMAR, ())
+            case "schema":
+                refuse: OnUnsupported = "refuse" if constraint.strict else on_unsupported
+                return compile_schema(json.loads(constraint.text), objects=objects, on_unsupported=refuse)
+            case "regex":
+                return Compiled(regex_to_gbnf(constraint.text), ())
+            case "choice":
+                return Compiled(choice_to_gbnf(json.loads(constraint.text)), ())
+            case "gbnf":
+                return Compiled(checked(constraint.text), ())
+    except BadRequest as error:
+        error.field = constraint.field
+        raise
+    raise AssertionError(constraint.kind)
+
+
+def checked(grammar: str) -> str:
+    """The grammar, if llama.cpp may have it.
+
+    Raises:
+        GrammarError: malformed or dangerous, with the place.
+    """
+    if len(grammar) > MAX_GRAMMAR:
+        raise GrammarError(f"the grammar is longer than {MAX_GRAMMAR} characters", 1, 1)
+    check(parse_gbnf(grammar))
+    return grammar
 
 
 def regex_to_gbnf(pattern: str) -> str:
@@ -52,3 +114,16 @@ def _grammar(lang: la.Lang) -> str:
     if body == NOTHING:
         raise BadRequest("no text matches the pattern", field="regex")
     return print_rules({**rules.bodies, "root": body}, "root")
+
+
+def schema_constraint(schema: dict[str, Any] | bool, *, field: str, strict: bool = False) -> Constraint:
+    """Raises SchemaError for a number that is none to a reader: JSON's 1e999."""
+    try:
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise SchemaError("the schema has a number that is too large") from error
+    return Constraint(kind="schema", text=text, field=field, strict=strict)
+
+
+def choice_constraint(choices: Sequence[str], *, field: str) -> Constraint:
+    return Constraint(kind="choice", text=json.dumps(choices, ensure_ascii=False), field=field)

@@ -10,6 +10,7 @@ from power.grammar import (
     arrays,
     automaton,
     checking,
+    compile,
     formats,
     keywords,
     numbers,
@@ -39,6 +40,25 @@ except SchemaError as error:
     print(error.keyword, error.pointer)  # pattern /properties/a/pattern
 ```
 
+## How to ask
+
+| field | what |
+| --- | --- |
+| `format` (`/api`) | `"json"` for any JSON object, or a schema |
+| `response_format` (`/v1`) | `json_object`, or `json_schema`; with `strict`, nothing is ever left out |
+| `json_schema`, `guided_json` | a schema |
+| `regex`, `guided_regex` | a regular expression of ECMA-262, for the answer from end to end |
+| `choice`, `guided_choice` | one of these texts |
+| `grammar`, `guided_grammar` | a grammar in GBNF; it is checked before llama.cpp sees it |
+| `structured_outputs` | an object with one of `json`, `json_object`, `regex`, `choice`, `grammar` |
+
+The names are Ollama's, OpenAI's, llama-server's and vLLM's; all but the first two are taken on every route. Two of
+them at once are a 400 that names both. A model that thinks does so first and freely, and is held to the form after
+its closing tag. `power run --format schema.json` takes a schema or `json`; `power grammar compile`, `check` and
+`test` show what a schema or grammar means, and where a text leaves it.
+
+## The language
+
 The dialect is JSON Schema 2020-12, with the spellings of draft-04 to 2019-09 (`definitions`, `dependencies`, `id`,
 boolean `exclusiveMinimum`, lists in `items`). Up to draft-07, what stands beside `$ref` says nothing, as those drafts
 have it. Nothing is ever fetched.
@@ -49,7 +69,10 @@ have it. Nothing is ever fetched.
   what was asked for, and nothing else. With `objects="open"` it may have others. An object without any declared
   property may always have some.
 * **What is not supported** is refused. With `on_unsupported="warn"` the keyword is left out instead, and its pointer
-  reported (`compile_schema(...).ignored`); then the output may be invalid.
+  reported: in the log, in `format_ignored` of the answer's last object on every route, and in
+  `compile_schema(...).ignored`. Then the output may be invalid.
+
+Both are keys of `[grammar]` in the [configuration](configuration.md).
 
 ## Texts
 
@@ -119,6 +142,7 @@ def _limit_rows() -> list[tuple[str, ...]]:
         ("properties in any order", f"{objects.MAX_ANY_ORDER}", "in the order of declaration"),
         ("values of unique items in any order", f"{arrays.MAX_IN_ANY_ORDER}", "in the order of the `enum`"),
         ("remainders of `multipleOf`", f"{numbers.MAX_MODULUS:,}", refused),
+        ("characters of a grammar", f"{compile.MAX_GRAMMAR:,}", refused),
         ("rules of a grammar", f"{rules.MAX_RULES:,}", refused),
         ("elements of a grammar with repeats written out", f"{checking.MAX_ELEMENTS:,}", refused),
     ]

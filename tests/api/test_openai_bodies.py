@@ -77,18 +77,6 @@ def test_effort_becomes_thinking(fields: dict[str, Any], think: bool | str | Non
     assert chat(**fields).think == think
 
 
-@pytest.mark.parametrize(
-    ("wanted", "format"),
-    [
-        ({"type": "text"}, None),
-        ({"type": "json_object"}, "json"),
-        ({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}, {"type": "object"}),
-    ],
-)
-def test_a_response_format_becomes_a_format(wanted: dict[str, Any], format: Any) -> None:
-    assert chat(response_format=wanted).format == format
-
-
 @pytest.mark.parametrize(("choice", "tools"), [(None, (TOOL,)), ("auto", (TOOL,)), ("none", ())])
 def test_tools_can_be_chosen_not_to_be_used(choice: str | None, tools: tuple[Any, ...]) -> None:
     assert chat(tools=[TOOL], tool_choice=choice).tools == tools
@@ -164,7 +152,7 @@ def test_keep_alive_means_what_it_means_natively() -> None:
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
         ({"response_format": {"type": "yaml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
         ({"tools": [{"type": "function"}]}, "tools[0]"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),

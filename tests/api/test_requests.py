@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.api import native_bodies, openai_bodies
-from power.api.requests import decode, read_format, read_probs, read_think, read_tools
+from power.api.requests import decode, read_probs, read_think, read_tools
 from power.errors import BadRequest
 
 DECODERS: list[msgspec.json.Decoder[Any]] = [
@@ -127,17 +127,6 @@ def test_think_of_another_kind_is_refused(value: Any, message: str) -> None:
 
     assert caught.value.message == message
     assert caught.value.field == "think"
-
-
-@pytest.mark.parametrize(("value", "read"), [(None, None), ("", None), ("json", "json"), ({"type": "object"},) * 2])
-def test_format_is_json_or_a_schema(value: Any, read: Any) -> None:
-    assert read_format(value) == read
-
-
-@pytest.mark.parametrize("value", ["yaml", 5, ["json"], True])
-def test_format_of_another_kind_is_refused(value: Any) -> None:
-    with pytest.raises(BadRequest, match=r"invalid format: .*; expected"):
-        read_format(value)
 
 
 @pytest.mark.parametrize(
