@@ -65,17 +65,15 @@ class _Check:
         if not pipe.declares:
             for name in pipe.variables:
                 self._known(name, variables, pipe.at[0])
+        if pipe.declares:
+            variables += pipe.variables  # known from here on, though without a value yet
         for number, command in enumerate(pipe.commands):
             self._command(command, variables, number)
-        if pipe.declares:
-            variables += pipe.variables
 
     def _command(self, command: Command, variables: list[str], stage: int) -> None:
         first = command.operands[0]
         if stage and isinstance(first, Constant | Dot | Nil):
             raise parse_error(self._text, command.at[0], f"non executable command in pipeline stage {stage + 1}")
-        if isinstance(first, Nil):
-            raise parse_error(self._text, command.at[0], "nil is not a command")
         for operand in command.operands:
             self._operand(operand, variables)
 

@@ -31,6 +31,8 @@ def _len(value: Any) -> int:
 
 
 def _index(value: Any, *keys: Any) -> Any:
+    if value is None:
+        raise ValueError("index of untyped nil")
     for key in keys:
         value = _item(value, key)
     return value

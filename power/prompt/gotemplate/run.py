@@ -25,6 +25,7 @@ from power.prompt.gotemplate.nodes import (
     Function,
     Jump,
     List,
+    Nil,
     Node,
     Operand,
     Pipe,
@@ -160,6 +161,8 @@ class _Run:
             case list() | tuple():
                 return iter(list(enumerate(value)))
             case int() if not isinstance(value, bool):
+                if len(item.pipe.variables) > 1:
+                    raise self._error(item.pipe, f"can't use {value} to iterate over more than one variable")
                 return ((n, n) for n in range(value))
         raise self._error(item.pipe, f"range can't iterate over {go_string(value)}")
 
@@ -192,6 +195,8 @@ class _Run:
     def _command(self, command: Command, dot: Any, final: Any) -> Any:
         self._fuel.pay(STEP)
         first, *rest = command.operands
+        if isinstance(first, Nil):
+            raise self._error(first, "nil is not a command")
         if isinstance(first, Function):
             return self._function(command, first.name, rest, dot, final)
         if rest or final is not NOTHING:
@@ -241,13 +246,16 @@ class _Run:
             case Field(names=names):
                 return self._fields(operand, dot, names)
             case Variable(name=name, names=names):
-                return self._fields(operand, self._lookup(name), names)
+                return self._fields(operand, self._lookup(operand, name), names)
             case Chain(pipe=pipe, names=names):
                 return self._fields(operand, self._pipe(pipe, dot), names)
         return None  # nil
 
-    def _lookup(self, name: str) -> Any:
-        return next(value for known, value in reversed(self._variables) if known == name)
+    def _lookup(self, node: Node, name: str) -> Any:
+        for known, value in reversed(self._variables):
+            if known == name:
+                return value
+        raise self._error(node, f"undefined variable: {name}")
 
     def _fields(self, node: Node, value: Any, names: Sequence[str]) -> Any:
         for name in names:
