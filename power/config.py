@@ -52,6 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     multiuser_cache: bool = True
     sched_spread: bool = False  # over all GPUs, also models that one would hold
     load_timeout: float = 300.0  # seconds without progress after which a load has failed; inf: never
+    drain_seconds: float = 5.0  # for running requests once the server is asked to stop
     hang_seconds: float = 30.0  # without a sign of life after which a model's process with work is killed; inf: never
     context_length: int = 4096  # tokens a sequence may use where neither request nor model says
     kv_cache_type: str = "f16"

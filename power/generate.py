@@ -8,6 +8,7 @@ can be refused is refused on entering the block, before a first byte is sent.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -17,6 +18,7 @@ import msgspec
 import trio
 
 from power.config import Config
+from power.errors import Overloaded
 from power.events import Accepted, Finished, Text, Truncated
 from power.fitting import begin
 from power.grammar import Answer, AnswerReader
@@ -40,6 +42,17 @@ class Power:
         self.models = models
         self.metrics = metrics
         self.started_at = time.time()  # seconds since the epoch
+        self.is_stopping = False
+
+    def stop(self) -> None:
+        """Take no more work, and turn away what has not begun; what has goes on."""
+        self.is_stopping = True
+        self.models.stop(self.stopping())
+
+    def stopping(self) -> Overloaded:
+        """What whoever comes now is told. By then another server may be in this one's place."""
+        seconds = max(1, math.ceil(self.config.drain_seconds))
+        return Overloaded("the server is stopping", reason="stopping", retry_after=seconds)
 
     async def find(self, name: str) -> StoredModel:
         """The stored model of that name. See `Store.find` for what is raised."""

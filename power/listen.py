@@ -26,7 +26,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from power.config import Config
 from power.errors import ConfigError
 
-GRACE = 5.0  # seconds for running exchanges once the server is asked to stop
+GRACE = 1.0  # seconds for the last bytes of what was answered when the door closed
 # Seconds one write may take: a client whose window stays shut this long is not
 # slow but gone. Long enough for a person who pauses a pipe to read.
 WRITE_SECONDS = 300.0
@@ -66,7 +66,7 @@ def url_of(listener: socket.socket) -> str:
 async def serve_connections(
     app: Callable[..., Awaitable[None]], listener: socket.socket, stop: Callable[[], Awaitable[Any]]
 ) -> None:
-    """Serve `app` on `listener` until `stop` returns; then running exchanges have `GRACE` seconds."""
+    """Serve `app` on `listener` until `stop` returns; then what is being written has `GRACE` seconds."""
     context = WorkerContext(None)
     writes: set[trio.CancelScope] = set()
     connection = partial(_Connection, writes, ASGIWrapper(_framework(app)), _settings(), context, ConnectionState({}))

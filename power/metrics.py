@@ -6,10 +6,25 @@ up.  Counters say what happened since the start, gauges what is so now.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 # Seconds: from a cached prompt on a GPU to a long one on two shared cores.
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+# Models with a label of their own. Names can be made up by whoever may copy a model, and a label is never forgotten.
+MAX_MODELS = 100
+OTHER_MODELS = "other"
+
+# What routers of model servers look for: vLLM's names (Kubernetes' Gateway API Inference Extension, KServe, KEDA).
+ALIASES = {
+    "power_requests_running": "vllm:num_requests_running",
+    "power_requests_waiting": "vllm:num_requests_waiting",
+    "power_kv_cache_usage": "vllm:kv_cache_usage_perc",
+}
 
 
 class ModelMetrics:
@@ -18,21 +33,34 @@ class ModelMetrics:
     def __init__(self, metrics: Metrics, model: str) -> None:
         self.running = metrics.running.labels(model)
         self.waiting = metrics.waiting.labels(model)
-        self.cancelled = metrics.cancelled.labels(model)
-        self.generated = metrics.tokens.labels(model, "generated")
-        self.prompt = metrics.tokens.labels(model, "prompt")
-        self.cached = metrics.tokens.labels(model, "cached")
+        self.clients_waiting = metrics.clients_waiting.labels(model)
+        self.oldest_wait = metrics.oldest_wait.labels(model)
+        self.kv_cache_usage = metrics.kv_cache_usage.labels(model)
+        self.cancelled = metrics.generations.labels(model, "cancelled")
+        self.failed = metrics.generations.labels(model, "failed")
+        self._finished = metrics.generations.labels(model, "finished")
+        self.decoded = metrics.decoded.labels(model)
+        self._prompt = metrics.tokens.labels(model, "prompt")
+        self._cached = metrics.tokens.labels(model, "cached")
+        self._generated = metrics.tokens.labels(model, "generated")
+        self._discarded = metrics.discarded.labels(model)
         self.prefill = metrics.prefill.labels(model)
         self.decode = metrics.decode.labels(model)
         self.restarts = metrics.restarts.labels(model)
         self.load = metrics.load.labels(model)
 
-    def finished(self, *, n_prompt: int, n_cached: int, prefill_ns: int, decode_ns: int) -> None:
-        """A sequence ran to its end."""
-        self.prompt.inc(n_prompt)
-        self.cached.inc(n_cached)
+    def finished(self, *, n_prompt: int, n_cached: int, n_generated: int, prefill_ns: int, decode_ns: int) -> None:
+        """A sequence ran to its end, and this is the usage its request is told."""
+        self._finished.inc()
+        self._prompt.inc(n_prompt)
+        self._cached.inc(n_cached)
+        self._generated.inc(n_generated)
         self.prefill.observe(prefill_ns / 1e9)
         self.decode.observe(decode_ns / 1e9)
+
+    def discarded(self, *, n_prompt: int, n_cached: int, n_generated: int) -> None:
+        """A sequence was cancelled after so much work."""
+        self._discarded.inc(n_prompt - n_cached + n_generated)
 
 
 class Metrics:
@@ -44,11 +72,36 @@ class Metrics:
         self.requests = Counter("power_requests", "HTTP requests answered", ["route", "status"], registry=registry)
         self.running = Gauge("power_requests_running", "sequences in a slot", model, registry=registry)
         self.waiting = Gauge("power_requests_waiting", "requests waiting for a slot", model, registry=registry)
-        self.cancelled = Counter("power_cancelled", "sequences cancelled by a hang-up", model, registry=registry)
+        self.clients_waiting = Gauge(
+            "power_clients_waiting", "clients with a request waiting for a slot", model, registry=registry
+        )
+        self.oldest_wait = Gauge(
+            "power_queue_oldest_seconds", "how long the request waits that came first", model, registry=registry
+        )
+        self.kv_cache_usage = Gauge(
+            "power_kv_cache_usage", "of the KV cache, what running sequences use (0 to 1)", model, registry=registry
+        )
+        self.generations = Counter(
+            "power_generations",
+            "sequences that had a slot, by how they ended: finished, cancelled (hang-up), failed",
+            ["model", "outcome"],
+            registry=registry,
+        )
         self.rejected = Counter(
             "power_requests_rejected", "requests that got a 503 and Retry-After", ["reason"], registry=registry
         )
-        self.tokens = Counter("power_tokens", "tokens", ["model", "kind"], registry=registry)
+        self.tokens = Counter(
+            "power_tokens",
+            "usage of finished requests: prompt, of those cached, generated",
+            ["model", "kind"],
+            registry=registry,
+        )
+        self.decoded = Counter(
+            "power_decoded_tokens", "tokens as they were streamed, finished or not", model, registry=registry
+        )
+        self.discarded = Counter(
+            "power_discarded_tokens", "tokens computed for requests that were cancelled", model, registry=registry
+        )
         self.prefill = Histogram(
             "power_prefill_seconds", "from the slot to the first token", model, buckets=_LATENCY, registry=registry
         )
@@ -72,15 +125,40 @@ class Metrics:
             "power_worker_restarts", "workers that died and were restarted", model, registry=registry
         )
 
+        self._labels: set[str] = set()
+        registry.register(_Aliases(self.running, self.waiting, self.kv_cache_usage))
+
     def of(self, model: str) -> ModelMetrics:
-        return ModelMetrics(self, model)
+        return ModelMetrics(self, self._label(model))
 
     def accepted(self, model: str, waited: float, *, is_truncated: bool = False) -> None:
         """A request got its slot after `waited` seconds, with or without the oldest part of its prompt."""
-        self.queued.labels(model).observe(waited)
+        label = self._label(model)
+        self.queued.labels(label).observe(waited)
         if is_truncated:
-            self.truncated.labels(model).inc()
+            self.truncated.labels(label).inc()
+
+    def _label(self, model: str) -> str:
+        if model not in self._labels and len(self._labels) >= MAX_MODELS:
+            return OTHER_MODELS
+        self._labels.add(model)
+        return model
 
     def render(self) -> bytes:
         """The page, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Aliases(Collector):
+    """The same numbers again, under the names that others look for."""
+
+    def __init__(self, *gauges: Gauge) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for gauge in self._gauges:
+            for family in gauge.collect():
+                alias = GaugeMetricFamily(ALIASES[family.name], family.documentation, labels=["model_name"])
+                for sample in family.samples:
+                    alias.add_metric([sample.labels["model"]], sample.value)
+                yield alias

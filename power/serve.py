@@ -4,9 +4,11 @@
 
     serve ─ listener ─ store ─ models ─ connections ─ exchanges
 
-A stop (SIGINT, SIGTERM) closes the door, gives running exchanges a few seconds,
-and then leaves the blocks one after the other: connections, workers, store.  A
-second signal does not wait.
+A stop (SIGINT, SIGTERM) turns away what has not begun to run, gives what has
+`drain_seconds`, and then leaves the blocks one after the other: connections,
+workers, store.  Meanwhile the door stays open, so that whoever comes gets a 503
+and a health check its answer, and no router a refused connection.  A second
+signal does not wait.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import trio
 from power.api import create_app
 from power.config import Config
 from power.generate import Power
-from power.listen import GRACE, listen, serve_connections, url_of
+from power.listen import listen, serve_connections, url_of
 from power.metrics import Metrics
 from power.sched import open_models
 from power.store import open_store
@@ -52,10 +54,18 @@ async def serve(
             open_store(config, prune=bind is None, noprune=config.noprune) as store,
             open_models(config, metrics) as models,
         ):
-            app = create_app(Power(config, store, models, metrics))
+            power = Power(config, store, models, metrics)
+            app = create_app(power)
+
+            async def drain() -> None:
+                await stop()
+                power.stop()
+                with trio.move_on_after(config.drain_seconds):
+                    await app.under_way.wait_none()
+
             log.info("listening on %s, models in %s", url_of(listener), config.models_dir)
             task_status.started(url_of(listener))
-            await serve_connections(app, listener, stop)
+            await serve_connections(app, listener, drain)
 
 
 async def serve_until_signalled(config: Config) -> None:
@@ -63,16 +73,18 @@ async def serve_until_signalled(config: Config) -> None:
     asked = trio.Event()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch_signals, signals, asked, nursery.cancel_scope)
+            nursery.start_soon(_watch_signals, signals, asked, nursery.cancel_scope, config.drain_seconds)
             await serve(config, stop=asked.wait)
             nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(signals: AsyncIterator[int], asked: trio.Event, scope: trio.CancelScope) -> None:
+async def _watch_signals(
+    signals: AsyncIterator[int], asked: trio.Event, scope: trio.CancelScope, seconds: float
+) -> None:
     async for number in signals:
         if asked.is_set():
             log.warning("stopping at once")
             scope.cancel()
         else:
-            log.info("%s: stopping; running requests have %g seconds", signal.Signals(number).name, GRACE)
+            log.info("%s: stopping; running requests have %g seconds", signal.Signals(number).name, seconds)
             asked.set()

@@ -72,6 +72,13 @@ def _keep_alive(value: Any) -> float:
         raise ValueError('must be seconds, or a duration such as "5m" or "1h30m" (negative: for ever)') from None
 
 
+def _seconds(value: Any) -> float:
+    seconds = _keep_alive(value)
+    if math.isinf(seconds):
+        raise ValueError("must not be negative")
+    return seconds
+
+
 def _limit(value: Any) -> float:
     return _keep_alive(value) or math.inf  # 0 and less: no limit
 
@@ -191,6 +198,7 @@ SETTINGS: dict[str, Setting] = {
     "use_mlock": Setting(_boolean),
     "flash_attention": Setting(_boolean, "OLLAMA_FLASH_ATTENTION"),
     "load_timeout": Setting(_limit, "OLLAMA_LOAD_TIMEOUT"),
+    "drain_seconds": Setting(_seconds),
     "hang_seconds": Setting(_limit),
     "context_length": Setting(_or_default(4096, _integer(0, 2**31 - 1)), "OLLAMA_CONTEXT_LENGTH"),
     "kv_cache_type": Setting(_kv_cache_type, "OLLAMA_KV_CACHE_TYPE"),

@@ -48,7 +48,7 @@ async def test_hanging_up_frees_the_slot_for_the_next_one(
         nursery.start_soon(hang_up, client, body, leave)
         await wait_for(client, "power_requests_running{", 1)
         if stage == "decode":
-            while not await metric(client, 'power_tokens_total{kind="generated"'):
+            while not await metric(client, "power_decoded_tokens_total{"):
                 await trio.sleep(0.002)
         began = trio.current_time()
 
@@ -59,7 +59,7 @@ async def test_hanging_up_frees_the_slot_for_the_next_one(
         answer = response.json()
         assert answer["eval_count"] == 1
         own = (answer["prompt_eval_duration"] + answer["eval_duration"]) / 1e9
-        assert await metric(client, "power_cancelled_total{") == 1
+        assert await metric(client, 'power_generations_total{model="m:latest",outcome="cancelled"}') == 1
         with capsys.disabled():
             print(
                 f"\nhang-up in {stage}: the next request had its answer {waited * 1e3:.1f} ms later, "

@@ -53,6 +53,9 @@ Handler = Callable[..., Awaitable[Response]]
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", status.root),
     ("GET", "/health", status.health),
+    ("GET", "/health/live", status.live),
+    ("GET", "/health/ready", status.ready),
+    ("GET", "/v1/health", status.ready),
     ("GET", "/metrics", status.metrics),
     ("GET", "/api/version", status.version),
     ("GET", "/api/tags", listing.tags),
@@ -117,10 +120,11 @@ class Exchange(TrioASGIHTTPConnection):
     async def handle_request(  # type: ignore[override]  # quart-trio's, too, takes the nursery
         self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
     ) -> None:
-        async with AsyncExitStack() as stack:
-            request.exchange = stack
-            response = await self.app.handle_request(request)
-            await self._send_response(self._noting_the_end(send), response, request)
+        with cast(App, self.app).under_way:
+            async with AsyncExitStack() as stack:
+                request.exchange = stack
+                response = await self.app.handle_request(request)
+                await self._send_response(self._noting_the_end(send), response, request)
         nursery.cancel_scope.cancel()
 
     def _noting_the_end(self, send: ASGISendCallable) -> ASGISendCallable:
@@ -146,6 +150,29 @@ class Exchange(TrioASGIHTTPConnection):
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+class UnderWay:
+    """How many exchanges there are; each is a block."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._none = trio.Event()
+        self._none.set()
+
+    def __enter__(self) -> None:
+        if not self._n:
+            self._none = trio.Event()
+        self._n += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._n -= 1
+        if not self._n:
+            self._none.set()
+
+    async def wait_none(self) -> None:
+        """Until the last one has ended."""
+        await self._none.wait()
+
+
 class App(QuartTrio):
     """Routes of one server's `Power`."""
 
@@ -156,6 +183,8 @@ class App(QuartTrio):
         super().__init__("power.api", static_folder=None)
         # Bodies are bounded by their reader, responses by nothing: a generation takes as long as it takes.
         self.config.update(MAX_CONTENT_LENGTH=None, RESPONSE_TIMEOUT=None, BODY_TIMEOUT=None)
+        self.under_way = UnderWay()
+        self._power = power
         self._guards = Guards(power.config)
         self._requests = power.metrics.requests
         self._rejected = power.metrics.rejected
@@ -173,6 +202,8 @@ class App(QuartTrio):
         assert request_context is not None
         request = cast(Request, request_context.request)
         response = self._guards.check(request) or await self._respond(request, request_context)
+        if self._power.is_stopping:
+            response.headers["Connection"] = "close"
         self._guards.mark(request, response)
         route = request.url_rule.rule if request.url_rule else "other"
         self._requests.labels(route, response.status_code).inc()
@@ -188,6 +219,8 @@ class App(QuartTrio):
         assert request.url_rule is not None
         handler = cast(Handler, self.view_functions[request.url_rule.endpoint])
         try:
+            if self._power.is_stopping and request.method != "GET":
+                raise self._power.stopping()
             return await handler(request, **(request.view_args or {}))
         except Exception as error:
             if isinstance(ours := power_error_in(error), Overloaded):
@@ -206,6 +239,6 @@ class App(QuartTrio):
         return context.url_adapter is not None and context.url_adapter.test(path, method)
 
 
-def create_app(power: Power) -> QuartTrio:
+def create_app(power: Power) -> App:
     """The ASGI application that serves `power`; the caller keeps it open meanwhile."""
     return App(power)

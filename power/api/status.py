@@ -1,4 +1,7 @@
-"""How the server is: `/`, `/api/version`, `/health`, `/metrics`."""
+"""How the server is: `/`, `/api/version`, `/health`, `/health/live`, `/health/ready`, `/metrics`.
+
+None of these touches a model: asking keeps none in memory, and brings none in.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ async def version(power: Power, request: Request) -> Response:
 async def health(power: Power, request: Request) -> Response:
     return json_response(
         {
-            "status": "ok",
+            "status": "stopping" if power.is_stopping else "ok",
             "version": __version__,
             "uptime_seconds": round(time.time() - power.started_at, 3),
             "models": [str(running.model.name) for running in power.models.running()],
@@ -32,5 +35,18 @@ async def health(power: Power, request: Request) -> Response:
     )
 
 
+async def live(power: Power, request: Request) -> Response:
+    """For whoever restarts servers that hang: this one does not."""
+    return json_response({"status": "ok"})
+
+
+async def ready(power: Power, request: Request) -> Response:
+    """For whoever sends requests: 503 as soon as the server was asked to stop."""
+    if power.is_stopping:
+        return json_response({"status": "stopping"}, 503)
+    return json_response({"status": "ok"})
+
+
 async def metrics(power: Power, request: Request) -> Response:
+    power.models.observe()
     return Response(power.metrics.render(), 200, content_type=CONTENT_TYPE_LATEST)

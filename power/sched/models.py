@@ -321,6 +321,11 @@ class Models:
         ready = [model for model in self._by_key.values() if model.ready is not None]
         return [running_model(model) for model in sorted(ready, key=lambda model: -model.expires_at)]
 
+    def observe(self) -> None:
+        """Set the gauges that change by themselves, for somebody who is about to read them."""
+        for model in self._by_key.values():
+            model.scheduler.observe(model.ready.n_ctx_pool if model.ready else 0)
+
     def loading(self) -> list[tuple[str, float]]:
         """Names and progress (0 … 1) of the models on their way in."""
         return [(str(m.stored.name), m.progress) for m in self._by_key.values() if m.ready is None and not m.retiring]

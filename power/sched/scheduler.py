@@ -176,13 +176,15 @@ class Scheduler:
             answer = self._asked[numbered.id] = Answer()
             try:
                 self._commands.send_nowait(numbered)
+                if math.isinf(self._patience.deadline):
+                    self._expect_word()
                 return await answer.wait()
             finally:
                 self._asked.pop(numbered.id, None)
 
     def lost(self, error: PowerError) -> None:
         """The worker died: fail what had begun to stream, keep the rest for the next worker."""
-        self.table.lost(error)
+        self._metrics.failed.inc(self.table.lost(error))
         self._report()
 
     def turn_away(self, error: PowerError) -> None:
@@ -191,7 +193,7 @@ class Scheduler:
         self._report()
 
     def close(self, error: PowerError) -> None:
-        self.table.close(error)
+        self._metrics.failed.inc(self.table.close(error))
         self._report()
 
     def _seat(self) -> None:
@@ -208,6 +210,13 @@ class Scheduler:
             self._commands.send_nowait(Cancel(place.id))
             self._metrics.cancelled.inc()
         self._report()
+
+    def observe(self, n_cells: int) -> None:
+        """Set the gauges that change by themselves; `n_cells` tokens fit the KV cache."""
+        self._metrics.clients_waiting.set(self.table.waiting.n_clients)
+        self._metrics.oldest_wait.set(self.table.oldest_wait)
+        used = sum(place.n_tokens for place in self.table.seated.values())
+        self._metrics.kv_cache_usage.set(min(1.0, used / n_cells) if n_cells else 0.0)
 
     def _report(self) -> None:
         self._metrics.running.set(len(self.table.seated) + len(self.table.leaving))
@@ -227,7 +236,7 @@ class Scheduler:
         raise WorkerDied(f"the model's process hung: no sign of life for {self._hang_seconds:g} seconds; it was killed")
 
     def _expect_word(self) -> None:
-        working = self.table.is_working
+        working = self.table.is_working or self._asked
         self._patience.deadline = trio.current_time() + self._hang_seconds if working else math.inf
 
     def _handle(self, event: Event) -> None:
@@ -245,6 +254,7 @@ class Scheduler:
                 if answer := self._asked.get(id):
                     answer.fail(_refusal(event))
                 if place := self.table.ended(id):
+                    self._metrics.failed.inc()
                     place.mailbox.fail(_refusal(event))
                 self._seat()
             case Alive():
@@ -265,7 +275,7 @@ class Scheduler:
         place.has_streamed = True
         place.n_tokens += len(piece.tokens)
         place.mailbox.put(piece)
-        self._metrics.generated.inc(len(piece.tokens))
+        self._metrics.decoded.inc(len(piece.tokens))
         if place.mailbox.n_unread > MAX_UNREAD:
             place.mailbox.fail(ReaderTooSlow(f"the client left more than {MAX_UNREAD} characters unread"))
             self._give_back(place)
@@ -274,9 +284,15 @@ class Scheduler:
         if place := self.table.ended(id, done):
             self.n_finished += 1
             self._metrics.finished(
-                n_prompt=done.n_prompt, n_cached=done.n_cached, prefill_ns=done.prefill_ns, decode_ns=done.decode_ns
+                n_prompt=done.n_prompt,
+                n_cached=done.n_cached,
+                n_generated=done.n_generated,
+                prefill_ns=done.prefill_ns,
+                decode_ns=done.decode_ns,
             )
             place.mailbox.put(done)
+        else:
+            self._metrics.discarded(n_prompt=done.n_prompt, n_cached=done.n_cached, n_generated=done.n_generated)
         self._seat()
 
 

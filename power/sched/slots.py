@@ -180,8 +180,12 @@ class SlotTable:
             place.end()
         return place
 
-    def lost(self, error: PowerError) -> None:
-        """The worker is gone. Places that have streamed nothing wait again, in front; the others fail."""
+    def lost(self, error: PowerError) -> int:
+        """The worker is gone. Places that have streamed nothing wait again, in front; the others fail.
+
+        Returns how many those are.
+        """
+        n_failed = 0
         for place in self.leaving.values():
             self.waiting.settle(place, None)
         self.leaving.clear()
@@ -189,10 +193,12 @@ class SlotTable:
             if place.has_streamed or place.n_tries >= MAX_TRIES:
                 self.waiting.settle(place, None)
                 place.fail(error)
+                n_failed += 1
             else:
                 self.waiting.undo(place, trio.current_time())
                 self._crowd.n += 1
         self.seated.clear()
+        return n_failed
 
     def turn_away(self, error: PowerError) -> int:
         """Fail everybody who waits. Returns how many those were."""
@@ -201,8 +207,9 @@ class SlotTable:
             self.expel(place, error)
         return len(waiting)
 
-    def close(self, error: PowerError) -> None:
-        """Fail everybody: the model will not come back."""
+    def close(self, error: PowerError) -> int:
+        """Fail everybody: the model will not come back. Returns how many had sat, once."""
+        n_failed = len(self.seated) + sum(place.n_tries > 0 for place in self.waiting)
         for place in [*self.seated.values(), *self.leaving.values()]:
             self.waiting.settle(place, None)
         for place in self.seated.values():
@@ -210,6 +217,7 @@ class SlotTable:
         self.seated.clear()
         self.leaving.clear()
         self.turn_away(error)
+        return n_failed
 
     def _wait(self, place: Place) -> None:
         self.waiting.add(place, trio.current_time())
