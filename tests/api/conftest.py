@@ -20,7 +20,7 @@ from power.serve import serve
 
 BODY_LIMIT = 1024 * 1024  # bytes
 FRIEND = "https://friend.example"  # an origin this server allows
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 @contextmanager
@@ -63,19 +63,19 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def http(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def ollama_client(url: str) -> Iterator[ollama.Client]:
-    with ollama.Client(host=url, timeout=30, trust_env=False) as client:
+    with ollama.Client(host=url, timeout=60, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def openai_client(url: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=30, max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=60, max_retries=0) as client:
         yield client
 
 

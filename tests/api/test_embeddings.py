@@ -154,7 +154,7 @@ def test_without_input_the_model_is_loaded_and_that_is_all(http: httpx.Client, g
 
 def test_keep_alive_is_kept(http: httpx.Client) -> None:
     http.post("/api/embed", json={"model": "small", "input": "a", "keep_alive": 0})
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + 60
     while any(model["name"] == "small:latest" for model in http.get("/api/ps").json()["models"]):
         assert time.monotonic() < patience  # its process takes a moment to end
 

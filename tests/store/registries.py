@@ -26,6 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.support import PATIENCE
+
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 REGISTRY_CONFIG = """\
@@ -68,9 +70,10 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    for _ in range(200):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=PATIENCE).close()
             return
         except urllib.error.HTTPError as error:
             error.close()

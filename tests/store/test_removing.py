@@ -321,7 +321,7 @@ def test_a_lock_of_a_process_that_is_killed_is_free(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"have it\n"
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
     with Locks(tmp_path, patience=1).exclusive("manifests"):
         pass

@@ -71,7 +71,7 @@ async def test_a_pull_that_is_killed_goes_on_with_the_parts_that_are_not_finishe
             await wait_until(lambda: finished_bytes(coming) > finished[-1])
             await trio.sleep(rng.uniform(0, 0.1))
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
             finished.append(finished_bytes(coming))
         await wait_until(lambda: not proxy.n_open)  # what was on its way to the killed one
         proxy.n_bytes, proxy.pause = 0, 0

@@ -16,7 +16,7 @@ from tests.worker.models import write_model
 
 PROMPT = "the other thing that he ate"
 GIB = 2**30
-PROMPT_TIME = 5.0  # seconds in which a process that has nothing to wait for ends, on a busy machine
+PROMPT_TIME = 60.0  # seconds in which a process that has nothing to wait for ends, on a busy machine
 
 
 @pytest.fixture(scope="module")
