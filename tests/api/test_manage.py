@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import trio
 from power.api.requests import BODY_BUFFER, Body
 from power.config import Config
 from power.gguf import open_gguf
-from tests.store.registries import docker_registry
+from tests.store.registries import CountingProxy, add_model, docker_registry, fake_registry
 from tests.support import PATIENCE, children
 from tests.worker.adapters import write_adapter
 from tests.worker.models import write_model
@@ -381,6 +382,48 @@ def test_a_model_goes_to_a_registry_and_comes_back_the_same(client: ollama.Clien
     assert {model.model: model.digest for model in client.list().models}[name] == digest
     assert (pushed[0], pushed[-1]) == ("retrieving manifest", "success")
     assert (pulled[0], pulled[-1]) == ("pulling manifest", "success")
+
+
+def test_who_hangs_up_ends_his_pull_and_the_next_goes_on_there(server: str, folder: Path) -> None:
+    data = random.Random(3).randbytes(2**24 + 5)  # two parts
+    with fake_registry() as fake, CountingProxy(fake.host) as proxy:
+        name = add_model(fake, data).replace(fake.host, proxy.host)
+        proxy.pause = 0.02
+        with httpx.Client(base_url=server, timeout=60, trust_env=False) as client:
+            with client.stream("POST", "/api/pull", json={"model": name, "insecure": True}) as response:
+                next(line for line in response.iter_lines() if json.loads(line).get("completed", 0) > 2**20)
+            deadline = time.monotonic() + PATIENCE
+            while proxy.n_open or list((folder / "models" / "locks").iterdir()):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            n_before, proxy.n_bytes, proxy.pause = proxy.n_bytes, 0, 0
+            done = client.post("/api/pull", json={"model": name, "insecure": True, "stream": False}).json()
+
+    assert done == {"status": "success"}
+    assert n_before < len(data)
+    assert proxy.n_bytes < len(data) - 2**20 + 100_000
+
+
+def test_nobody_learns_which_files_this_machine_has(http: httpx.Client, folder: Path) -> None:
+    """CVE-2024-39719 and CVE-2024-39722: what is there and what is not have the same answer."""
+
+    def errors(path: str) -> list[str]:
+        return [
+            http.post(route, json=body).json()["error"].replace(path, "PATH")
+            for route, body in (
+                ("/api/create", {"model": "x", "from": path}),
+                ("/api/create", {"model": "x", "modelfile": f"FROM {path}"}),
+                ("/api/create", {"model": "x", "modelfile": f"FROM tiny\nADAPTER {path}"}),
+                ("/api/create", {"model": "x", "files": {path: ABSENT}}),
+                ("/api/push", {"model": path}),
+                ("/api/show", {"model": path}),
+            )
+        ]
+
+    (folder / "there.gguf").touch()
+
+    assert errors(str(folder / "there.gguf")) == errors(str(folder / "gone.gguf"))
+    assert errors("/etc/passwd") == errors("/etc/passwt")
 
 
 def test_a_base_is_pulled_where_it_is_missing(http: httpx.Client, client: ollama.Client) -> None:
