@@ -22,8 +22,8 @@ STEP_SECONDS = 0.1  # that a step should take while others wait for their next t
 # A step may take so many times the target: half the work for each token is worth a little more time.
 LENIENCE = 1.4
 PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
-HOPE = 0.75  # of what it would take in proportion, a larger step is hoped to take
-FORGETTING = 0.998  # per step, of how slow a size was: it is tried again some time
+HOPE = 0.75  # of what it would take in proportion to a smaller one, a larger step is hoped to take
+FORGETTING = 0.99  # per step of one size, of how slow the next one was: where there is hope, it is tried again
 FAIR_SHARE = 4  # one part in so many of the prompts' tokens goes to who was passed over most
 
 
@@ -113,18 +113,23 @@ class Pace:
 
     def record(self, n_tokens: int, seconds: float) -> None:
         """A step of `n_tokens` took so long."""
-        self._seconds = {size: old * FORGETTING for size, old in self._seconds.items()}
         size = _size_of(n_tokens)
         measured = seconds * size / n_tokens
         self._seconds[size] = (self._seconds.get(size, measured) + measured) / 2
+        # Only the next one: others might be forgotten for as long as they are not used, and then be far too slow.
+        larger = min((known for known in self._seconds if known > size), default=0)
+        if larger:
+            old = self._seconds[larger]
+            self._seconds[larger] = max(old * FORGETTING, min(old, self._hope(larger)))
 
     def _estimate(self, size: int) -> float:
         """Seconds for a step of so many tokens; hopeful where nothing is known."""
         size = _size_of(size)
         if not self._seconds:
             return 0.0 if size <= TILE else float("inf")
-        if size in self._seconds:
-            return self._seconds[size]
+        return self._seconds.get(size) or self._hope(size)
+
+    def _hope(self, size: int) -> float:
         smaller = max((known for known in self._seconds if known < size), default=0)
         if smaller:
             return self._seconds[smaller] * size / smaller * HOPE

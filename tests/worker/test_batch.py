@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import LENIENCE, PATIENCE, SIZES, STEP_SECONDS, TILE, Chunk, Pace, Work, plan_step
+from power.worker.batch import HOPE, LENIENCE, PATIENCE, SIZES, STEP_SECONDS, TILE, Chunk, Pace, Work, plan_step
 
 
 @st.composite
@@ -100,7 +100,8 @@ def test_a_step_stays_near_its_target_once_the_speed_is_known(
     n = pace.extra(n_decoding) + n_decoding
 
     aim = STEP_SECONDS * (LENIENCE if n_decoding else PATIENCE)
-    assert n <= max(SIZES[0], n_decoding) or n * seconds_per_token <= aim * 1.01
+    # Now and then a size is tried again that was too slow by no more than could be hope.
+    assert n <= max(SIZES[0], n_decoding) or n * seconds_per_token <= aim / HOPE * 1.01
     assert n <= max(n_batch, n_decoding)
     assert n in (*SIZES, n_batch, n_decoding)
 
