@@ -47,7 +47,8 @@ class Text(msgspec.Struct, frozen=True):
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tokens: tuple[int, ...] = ()
-    logprobs: tuple[Logprob, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()  # of all tokens, those of thinking and of tags, too
+    content_logprobs: tuple[Logprob, ...] = ()  # of those that the content is made of
 
 
 class Truncated(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from power.planning import plan as make_plan
 from power.sched import Mailbox, Models
 from power.sched.model import Model
 from power.store import Store, StoredModel
+from power.stream.align import OfContent
 from power.worker import wire
 
 __all__ = ["Generation", "Power", "Reply", "load_model", "open_generation", "render_only", "unload_model"]
@@ -135,6 +136,7 @@ class Stages:
         self._reader = AnswerReader(
             plan.dialect, request.tools, thinking=plan.thinking, prompt=plan.prompt, only_text=only_text
         )
+        self._logprobs = OfContent()
 
     def feed(self, piece: wire.Piece) -> Text:
         return self._text(self._reader.feed(piece.text), piece)
@@ -150,6 +152,7 @@ class Stages:
             tool_calls=answer.tool_calls,
             tokens=piece.tokens,
             logprobs=piece.logprobs,
+            content_logprobs=self._logprobs.feed(piece.logprobs, answer.content),
         )
 
 

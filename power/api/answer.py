@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
 import msgspec
+import trio
 
 from power.api.encode import Response, stream_response, truncated_headers
 from power.api.errors import as_power_error
@@ -28,6 +29,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str
     tool_calls: tuple[ToolCall, ...]
     logprobs: tuple[Logprob, ...]
+    content_logprobs: tuple[Logprob, ...]
     prompt_tokens: tuple[int, ...]
     tokens: tuple[int, ...]
     finished: Finished
@@ -52,6 +54,21 @@ async def complete(power: Power, generation: Generation) -> Answer:
         return put_together(reply.prompt_tokens, events)
 
 
+async def complete_all(power: Power, generations: list[Generation]) -> list[Answer]:
+    """Generate all of several at once, in their order; if one fails, all do. Each takes a place of its own."""
+    answers: list[Answer | None] = [None] * len(generations)
+
+    async def fill(index: int) -> None:
+        answers[index] = await complete(power, generations[index])
+
+    if len(generations) == 1:  # without a group around what it raises
+        return [await complete(power, generations[0])]
+    async with trio.open_nursery() as nursery:
+        for index in range(len(generations)):
+            nursery.start_soon(fill, index)
+    return [answer for answer in answers if answer is not None]
+
+
 def put_together(prompt_tokens: tuple[int, ...], events: list[Text | Finished]) -> Answer:
     texts = [event for event in events if isinstance(event, Text)]
     return Answer(
@@ -59,6 +76,7 @@ def put_together(prompt_tokens: tuple[int, ...], events: list[Text | Finished]) 
         thinking="".join(text.thinking for text in texts),
         tool_calls=tuple(call for text in texts for call in text.tool_calls),
         logprobs=tuple(item for text in texts for item in text.logprobs),
+        content_logprobs=tuple(item for text in texts for item in text.content_logprobs),
         prompt_tokens=prompt_tokens,
         tokens=tuple(token for text in texts for token in text.tokens),
         finished=_last(events),

@@ -6,15 +6,16 @@ from collections.abc import AsyncGenerator
 
 from msgspec.structs import replace
 
-from power.api.answer import complete, stream
+from power.api.answer import complete_all, stream
 from power.api.encode import SSE, Response, json_response, stream_response
 from power.api.native_replies import DebugInfo
 from power.api.openai_bodies import (
     Body,
+    answers_to,
     chat_body,
     completion_body,
     generation_of_chat,
-    generation_of_completion,
+    generations_of_completion,
     wants_usage,
 )
 from power.api.openai_replies import ChatEncoder
@@ -25,29 +26,35 @@ from power.generate import Generation, Power, load_model, render_only
 
 async def chat_completions(power: Power, request: Request) -> Response:
     body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
-    generation = replace(generation_of_chat(body), claim=claim_of(request, body))
-    encoder = ChatEncoder(generation.model, include_usage=wants_usage(body))
-    return await _answer(power, request, body, generation, encoder)
+    generations = [replace(generation_of_chat(body), claim=claim_of(request, body))]
+    model = generations[0].model
+    encoder = ChatEncoder(model, include_usage=wants_usage(body), has_logprobs=body.logprobs is True)
+    return await _answer(power, request, body, generations, encoder)
 
 
 async def completions(power: Power, request: Request) -> Response:
     body = decode(completion_body, await read_body(request, power.config.max_body_bytes))
-    generation = replace(generation_of_completion(body), claim=claim_of(request, body))
-    encoder = CompletionEncoder(generation.model, include_usage=wants_usage(body))
-    if not (generation.prompt or generation.suffix):
+    claim = claim_of(request, body)
+    generations = [replace(generation, claim=claim) for generation in generations_of_completion(body)]
+    generation = generations[0]
+    encoder = CompletionEncoder(
+        generation.model, include_usage=wants_usage(body), has_logprobs=body.logprobs is not None
+    )
+    if not (generation.prompt or generation.suffix or generation.context):
         await load_model(power, generation.model, options=generation.options, keep_alive=generation.keep_alive)
         return stream_response(_loaded(encoder), SSE) if body.stream else json_response(encoder.loaded())
-    return await _answer(power, request, body, generation, encoder)
+    return await _answer(power, request, body, generations, encoder)
 
 
 async def _answer(
-    power: Power, request: Request, body: Body, generation: Generation, encoder: ChatEncoder | CompletionEncoder
+    power: Power, request: Request, body: Body, prompts: list[Generation], encoder: ChatEncoder | CompletionEncoder
 ) -> Response:
+    wanted = answers_to(prompts, body)
     if body.debug_render_only:
-        return json_response(encoder.rendered(DebugInfo(await render_only(power, generation))))
+        return json_response(encoder.rendered(DebugInfo(await render_only(power, wanted[0]))))
     if body.stream:
-        return await stream(power, request, generation, lambda _: encoder)
-    return json_response(encoder.whole(await complete(power, generation)))
+        return await stream(power, request, wanted[0], lambda _: encoder)
+    return json_response(encoder.whole(*await complete_all(power, wanted), n_prompts=len(prompts)))
 
 
 async def _loaded(encoder: CompletionEncoder) -> AsyncGenerator[bytes, None]:

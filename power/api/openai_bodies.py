@@ -33,6 +33,8 @@ EFFORTS: dict[str, bool | str | None] = {
     "max": "max",
 }
 
+MAX_ANSWERS = 64  # of one request
+
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -120,16 +122,35 @@ def generation_of_chat(body: ChatBody) -> Generation:
     )
 
 
-def generation_of_completion(body: CompletionBody) -> Generation:
-    """The generation a completion body asks for; raises BadRequest."""
+def generations_of_completion(body: CompletionBody) -> list[Generation]:
+    """The generations a completion body asks for, one for each prompt; raises BadRequest."""
     if body.echo:
         raise BadRequest("echo is not supported", field="echo")
-    _only_one("best_of", body.best_of)
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise BadRequest("best_of must be the same as n: answers are not ranked", field="best_of")
     if body.logprobs is not None and not 0 <= body.logprobs <= 20:
         raise BadRequest("logprobs must be between 0 and 20", field="logprobs")
-    return Generation(
-        **_common(body, body.max_tokens), prompt=_prompt(body.prompt), suffix=body.suffix or "", n_probs=body.logprobs
-    )
+    common = _common(body, body.max_tokens) | {"suffix": body.suffix or "", "n_probs": body.logprobs}
+    return [Generation(**common, **_prompt(prompt)) for prompt in _prompts(body.prompt)]
+
+
+def answers_to(generations: list[Generation], body: Body) -> list[Generation]:
+    """`n` of each, one after the other, of which no two draw the same; raises BadRequest."""
+    n = 1 if body.n is None else body.n
+    if n < 1:
+        raise BadRequest("n must be at least 1", field="n")
+    if n * len(generations) > MAX_ANSWERS:
+        raise BadRequest(f"at most {MAX_ANSWERS} answers are given at a time", field="n")
+    if body.stream and n * len(generations) > 1:
+        raise BadRequest("a stream has one prompt and one answer", field="n" if n > 1 else "prompt")
+    return [_another(generation, index) for generation in generations for index in range(n)]
+
+
+def _another(generation: Generation, index: int) -> Generation:
+    seed = generation.options.get("seed")
+    if not index or not isinstance(seed, int) or seed == -1:  # -1: a fresh one each time
+        return generation
+    return msgspec.structs.replace(generation, options=generation.options | {"seed": seed + index})
 
 
 def wants_usage(body: Body) -> bool:
@@ -137,7 +158,6 @@ def wants_usage(body: Body) -> bool:
 
 
 def _common(body: Body, max_tokens: int | None) -> dict[str, Any]:
-    _only_one("n", body.n)
     if not body.model:
         raise BadRequest("model is required", field="model")
     return {
@@ -163,11 +183,6 @@ def _options(body: Body, max_tokens: int | None) -> dict[str, Any]:
     }
     given = {name: value for name, value in named.items() if value is not None}
     return {"temperature": 1.0, "top_p": 1.0} | (body.options or {}) | given
-
-
-def _only_one(name: str, value: int | None) -> None:
-    if value not in (None, 1):
-        raise BadRequest(f"{name} must be 1: only one answer at a time is supported", field=name)
 
 
 def _think(body: ChatBody) -> bool | str | None:
@@ -198,9 +213,31 @@ def _budget(body: ChatBody) -> dict[str, int]:
     return {"think_budget": given[0]} if given else {}
 
 
-def _prompt(prompt: str | list[Any] | None) -> str:
-    if prompt is None or isinstance(prompt, str):
-        return prompt or ""
-    if len(prompt) == 1 and isinstance(prompt[0], str):
-        return prompt[0]
-    raise BadRequest("prompt must be a string, or an array of one", field="prompt")
+def _prompts(given: str | list[Any] | None) -> list[str | list[int]]:
+    """Texts, and lists of token ids."""
+    if given is None or isinstance(given, str):
+        return [given or ""]
+    prompts = [given] if _are_tokens(given) else given
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, str) and not _are_tokens(prompt):
+            raise BadRequest(
+                f'invalid "prompt[{index}]": expected a string, token ids, or a list of either', field="prompt"
+            )
+        if len(prompts) > 1 and not prompt:
+            raise BadRequest(f"prompt[{index}] is empty", field="prompt")
+    if not prompts:
+        raise BadRequest("prompt is an empty array", field="prompt")
+    return prompts
+
+
+def _prompt(prompt: str | list[int]) -> dict[str, Any]:
+    """Token ids go in as they are; a text is put into the model's template."""
+    return {"prompt": prompt} if isinstance(prompt, str) else {"context": tuple(prompt), "raw": True}
+
+
+def _are_tokens(item: Any) -> bool:
+    return (
+        isinstance(item, list)
+        and bool(item)
+        and all(isinstance(token, int) and not isinstance(token, bool) and 0 <= token < 2**31 for token in item)
+    )

@@ -89,9 +89,10 @@ class OpenAIEncoder:
     prefix: str
     objects: tuple[str, str]  # what a part of the stream and what the whole calls itself
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+    def __init__(self, model: str, *, include_usage: bool = False, has_logprobs: bool = False) -> None:
         self._model = model
         self._include_usage = include_usage
+        self._has_logprobs = has_logprobs
         self._id = f"{self.prefix}-{secrets.token_hex(12)}"
         self._created = int(time.time())
 
@@ -109,9 +110,10 @@ class OpenAIEncoder:
         kind = self.objects[whole]
         return Completion(id=self._id, object=kind, created=self._created, model=self._model, choices=choices, **fields)
 
-    def finished_whole(self, choice: Any, answer: Answer) -> Completion:
-        usage, ignored = usage_of(answer.finished), answer.finished.format_ignored or UNSET
-        return self.completion([choice], whole=True, usage=usage, format_ignored=ignored)
+    def finished_whole(self, choices: list[Any], answers: tuple[Answer, ...], n_prompts: int) -> Completion:
+        usage = sum_of([answer.finished for answer in answers], n_prompts)
+        ignored = answers[0].finished.format_ignored or UNSET
+        return self.completion(choices, whole=True, usage=usage, format_ignored=ignored)
 
     def _event(self, choices: list[Any], **fields: Any) -> bytes:
         return b"data: " + line_bytes(self.completion(choices, whole=False, **fields)) + b"\n\n"
@@ -121,18 +123,17 @@ class ChatEncoder(OpenAIEncoder):
     prefix = "chatcmpl"
     objects = ("chat.completion.chunk", "chat.completion")
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
-        super().__init__(model, include_usage=include_usage)
+    def __init__(self, model: str, *, include_usage: bool = False, has_logprobs: bool = False) -> None:
+        super().__init__(model, include_usage=include_usage, has_logprobs=has_logprobs)
         self._n_calls = 0
         self._is_first = True
 
     def text(self, event: Text) -> bytes:
         """Thinking before content, each in an event of its own, since clients look at one field at a time."""
-        logprobs = _chat_logprobs(event.logprobs)
+        logprobs = _chat_logprobs(event.content_logprobs)
         chunks = b""
         if event.thinking:
-            chunks = self._delta(logprobs, content="", reasoning=event.thinking, reasoning_content=event.thinking)
-            logprobs = UNSET
+            chunks = self._delta(UNSET, content="", reasoning=event.thinking, reasoning_content=event.thinking)
         if event.content or logprobs:
             chunks += self._delta(logprobs, content=event.content)
         for call in self._calls(event.tool_calls):
@@ -151,8 +152,18 @@ class ChatEncoder(OpenAIEncoder):
         choice = ChatChoice(delta=Delta(), finish_reason=self._finish_reason(event))
         return opening + self._event([choice], format_ignored=event.format_ignored or UNSET)
 
-    def whole(self, answer: Answer) -> Completion:
-        """All of the answer as one object."""
+    def whole(self, *answers: Answer, n_prompts: int = 1) -> Completion:
+        """All of the answers as one object."""
+        choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
+        return self.finished_whole(choices, answers, n_prompts)
+
+    def rendered(self, info: Any) -> Completion:
+        """The object that answers a request for the rendered prompt alone."""
+        choice = ChatChoice(message=Delta(role="assistant", content=""))
+        return self.completion([choice], whole=True, debug_info=info)
+
+    def _choice(self, index: int, answer: Answer) -> ChatChoice:
+        self._n_calls = 0
         message = Delta(
             role="assistant",
             content=answer.content,
@@ -160,17 +171,13 @@ class ChatEncoder(OpenAIEncoder):
             reasoning_content=answer.thinking or UNSET,
             tool_calls=self._calls(answer.tool_calls) or UNSET,
         )
-        choice = ChatChoice(
+        logprobs = _chat_logprobs(answer.content_logprobs)
+        return ChatChoice(
+            index=index,
             message=message,
             finish_reason=self._finish_reason(answer.finished),
-            logprobs=_chat_logprobs(answer.logprobs),
+            logprobs=ChatLogprobs([]) if self._has_logprobs and logprobs is UNSET else logprobs,
         )
-        return self.finished_whole(choice, answer)
-
-    def rendered(self, info: Any) -> Completion:
-        """The object that answers a request for the rendered prompt alone."""
-        choice = ChatChoice(message=Delta(role="assistant", content=""))
-        return self.completion([choice], whole=True, debug_info=info)
 
     def _delta(self, logprobs: ChatLogprobs | UnsetType, **fields: Any) -> bytes:
         role = "assistant" if self._is_first else UNSET
@@ -199,6 +206,13 @@ def usage_of(event: Finished | None) -> Usage:
         return Usage(0, 0, 0, CachedTokens(0))
     total = event.n_prompt + event.n_generated
     return Usage(event.n_prompt, event.n_generated, total, CachedTokens(event.n_cached))
+
+
+def sum_of(answers: list[Finished], n_prompts: int = 1) -> Usage:
+    """Of several answers to each of `n_prompts` prompts, one prompt after the other: a prompt counts once."""
+    firsts = answers[:: len(answers) // n_prompts]
+    n_prompt, n_generated = sum(a.n_prompt for a in firsts), sum(a.n_generated for a in answers)
+    return Usage(n_prompt, n_generated, n_prompt + n_generated, CachedTokens(sum(a.n_cached for a in firsts)))
 
 
 def _chat_logprobs(items: tuple[Logprob, ...]) -> ChatLogprobs | UnsetType:

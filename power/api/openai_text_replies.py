@@ -34,24 +34,28 @@ class CompletionEncoder(OpenAIEncoder):
     prefix = "cmpl"
     objects = ("text_completion", "text_completion")
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
-        super().__init__(model, include_usage=include_usage)
+    def __init__(self, model: str, *, include_usage: bool = False, has_logprobs: bool = False) -> None:
+        super().__init__(model, include_usage=include_usage, has_logprobs=has_logprobs)
         self._offset = 0  # characters of the text before
 
     def text(self, event: Text) -> bytes:
-        if not (event.content or event.thinking or event.logprobs):
+        if not (event.content or event.thinking or event.content_logprobs):
             return b""
-        choice = self._choice(event.content, event.thinking, event.logprobs)
+        choice = self._choice(event.content, event.thinking, event.content_logprobs)
         return self._event([choice])
 
     def last(self, event: Finished) -> bytes:
         choice = TextChoice(text="", finish_reason=event.reason)
         return self._event([choice], format_ignored=event.format_ignored or UNSET)
 
-    def whole(self, answer: Answer) -> Completion:
-        """All of the answer as one object."""
-        choice = self._choice(answer.content, answer.thinking, answer.logprobs, answer.finished.reason)
-        return self.finished_whole(choice, answer)
+    def whole(self, *answers: Answer, n_prompts: int = 1) -> Completion:
+        """All of the answers to all prompts as one object: those to the first prompt, to the second, and so on."""
+        choices = []
+        for index, answer in enumerate(answers):
+            self._offset = 0
+            reason = answer.finished.reason
+            choices.append(self._choice(answer.content, answer.thinking, answer.content_logprobs, reason, index))
+        return self.finished_whole(choices, answers, n_prompts)
 
     def loaded(self) -> Completion:
         """The object that answers a request without a prompt."""
@@ -66,13 +70,20 @@ class CompletionEncoder(OpenAIEncoder):
         return self.completion([TextChoice(text="")], whole=True, debug_info=info)
 
     def _choice(
-        self, content: str, thinking: str, logprobs: tuple[Logprob, ...], finish_reason: str | None = None
+        self,
+        content: str,
+        thinking: str,
+        logprobs: tuple[Logprob, ...],
+        finish_reason: str | None = None,
+        index: int = 0,
     ) -> TextChoice:
+        wants = logprobs or (self._has_logprobs and finish_reason)
         return TextChoice(
             text=content,
+            index=index,
             reasoning=thinking or UNSET,
             finish_reason=finish_reason,
-            logprobs=self._logprobs(logprobs) if logprobs else None,
+            logprobs=self._logprobs(logprobs) if wants else None,
         )
 
     def _logprobs(self, items: tuple[Logprob, ...]) -> TextLogprobs:

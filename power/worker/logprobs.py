@@ -23,16 +23,18 @@ class Distribution:
         self._log_total = top + math.log(np.exp(logits - top).sum(dtype=np.float64))
         self._top = _top(logits, n_top)
 
-    def describe(self, token: int, vocab: Vocab) -> Logprob:
-        """The token chosen, with the likeliest ones, likeliest first."""
-        others = tuple(TopLogprob(*self._entry(int(other), vocab)) for other in self._top)
-        return Logprob(*self._entry(token, vocab), top=others)
+    def describe(self, token: int, piece: bytes, text: str, vocab: Vocab) -> Logprob:
+        """The token chosen, its bytes and the text it completed, with the likeliest ones, likeliest first."""
+        others = tuple(self._other(int(other), vocab) for other in self._top)
+        return Logprob(text, self._logprob(token), tuple(piece), top=others)
 
-    def _entry(self, token: int, vocab: Vocab) -> tuple[str, float, tuple[int, ...]]:
+    def _other(self, token: int, vocab: Vocab) -> TopLogprob:
         piece = vocab.piece(token)
+        return TopLogprob(piece.decode(errors="replace"), self._logprob(token), tuple(piece))
+
+    def _logprob(self, token: int) -> float:
         # JSON has no infinity; a token ruled out by the model itself is as good as e^-9999.
-        logprob = max(-9999.0, float(self._logits[token]) - self._log_total)
-        return piece.decode(errors="replace"), logprob, tuple(piece)
+        return max(-9999.0, float(self._logits[token]) - self._log_total)
 
 
 def _top(logits: NDArray[np.float32], n: int) -> NDArray[np.int32]:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from power.stream.align import InStep
 from power.stream.stop import StopMatcher
 from power.stream.utf8 import Utf8Decoder
 from power.worker.logprobs import Distribution
@@ -60,6 +61,7 @@ class Sequence:
         self._budget = ThinkingBudget.of(start, vocab)
         self._utf8 = Utf8Decoder()
         self._stop = StopMatcher(start.stop)
+        self._logprobs = InStep()
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
 
     @property
@@ -140,11 +142,11 @@ class Sequence:
         token = self._next(logits)
         if self._vocab.is_eog(token):
             return self._end("stop")
-        logprobs = (distribution.describe(token, self._vocab),) if distribution else ()
         n_before = len(self.tokens)
-        text = self._add(token)
+        text = self._add(token, distribution)
         if distribution is None:  # every token is to be described, and forced ones have no logits
             text += self._add_forced()
+        logprobs = self._logprobs.release(len(text), ended=self.ended is not None)
         return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
 
     def append_known(self, tokens: Tokens[int]) -> Piece:
@@ -184,11 +186,14 @@ class Sequence:
             self._budget.give_up()
         return self._sampler.sample(logits)
 
-    def _add(self, token: int) -> str:
+    def _add(self, token: int, distribution: Distribution | None = None) -> str:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
         self._n_generated += 1
-        written = self._utf8.feed(self._marks.get(token) or self._vocab.piece(token))
+        piece = self._marks.get(token) or self._vocab.piece(token)
+        written = self._utf8.feed(piece)
+        if distribution is not None:
+            self._logprobs.add(distribution.describe(token, piece, written, self._vocab))
         if self._budget:
             self._budget.saw(written)
         text = self._stop.feed(written)
@@ -215,8 +220,10 @@ class Sequence:
     def _end(self, reason: Reason) -> Piece | None:
         self.ended = reason
         text = self._flush()
-        return Piece(self.id, text) if text else None
+        return Piece(self.id, text, (), self._logprobs.release(len(text), ended=True)) if text else None
 
     def _flush(self) -> str:
         """The text held back, which nothing can complete any more."""
-        return self._stop.feed(self._utf8.flush()) + self._stop.flush()
+        rest = self._utf8.flush()
+        self._logprobs.complete(rest)
+        return self._stop.feed(rest) + self._stop.flush()

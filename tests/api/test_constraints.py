@@ -9,7 +9,7 @@ import pytest
 
 from power.api.native_bodies import chat_body as native_body
 from power.api.native_bodies import generation_of_messages
-from power.api.openai_bodies import chat_body, completion_body, generation_of_chat, generation_of_completion
+from power.api.openai_bodies import chat_body, completion_body, generation_of_chat, generations_of_completion
 from power.errors import BadRequest
 from power.grammar import Constraint, SchemaError
 
@@ -30,7 +30,8 @@ def openai(**fields: Any) -> Constraint | None:
 
 def completion(**fields: Any) -> Constraint | None:
     body = {"model": "m", "prompt": "Hi", **fields}
-    return generation_of_completion(completion_body.decode(json.dumps(body))).constraint
+    [generation] = generations_of_completion(completion_body.decode(json.dumps(body)))
+    return generation.constraint
 
 
 @pytest.mark.parametrize(

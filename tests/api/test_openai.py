@@ -128,7 +128,7 @@ def test_the_openai_client_chats(openai_client: openai.OpenAI) -> None:
 
 
 def test_the_openai_client_completes_with_logprobs(openai_client: openai.OpenAI) -> None:
-    whole = openai_client.completions.create(**COMPLETION, logprobs=2)
+    whole = openai_client.completions.create(**COMPLETION | {"max_tokens": 100}, logprobs=2)
 
     logprobs = whole.choices[0].logprobs
     assert whole.usage
@@ -183,9 +183,36 @@ def test_the_openai_client_lists_models(openai_client: openai.OpenAI) -> None:
 
 def test_the_openai_client_is_told_what_is_wrong(openai_client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        openai_client.chat.completions.create(**CHAT | {"n": 2})
+        openai_client.chat.completions.create(**CHAT | {"n": 65})
 
     assert caught.value.param == "n"
+
+
+def test_several_prompts_and_answers_come_in_order(openai_client: openai.OpenAI) -> None:
+    prompts = ["Who are you?", "What is 2 + 3?"]
+    ask = COMPLETION | {"max_tokens": 60}
+    alone = [openai_client.completions.create(**ask | {"prompt": prompt}) for prompt in prompts]
+    together = openai_client.completions.create(**ask | {"prompt": prompts}, n=2, best_of=2)
+
+    assert [choice.index for choice in together.choices] == [0, 1, 2, 3]
+    texts = [whole.choices[0].text for whole in alone]
+    assert [choice.text for choice in together.choices] == [texts[0], texts[0], texts[1], texts[1]]
+    assert together.usage
+    assert together.usage.prompt_tokens == sum(whole.usage.prompt_tokens for whole in alone if whole.usage)
+    chat = openai_client.chat.completions.create(**CHAT, n=3)
+    assert len({choice.message.content for choice in chat.choices}) == 1
+    assert [choice.index for choice in chat.choices] == [0, 1, 2]
+
+
+def test_a_prompt_may_be_token_ids(http: httpx.Client, openai_client: openai.OpenAI) -> None:
+    body = {"model": "tiny", "prompt": "Who are", "raw": True, "stream": False, "options": {"temperature": 0}}
+    raw = http.post("/api/generate", json=body | {"options": {"temperature": 0, "num_predict": 12}}).json()
+    tokens = http.post("/tokenize", json={"model": "tiny", "content": "Who are"}).json()["tokens"]
+    found = openai_client.completions.create(**COMPLETION | {"prompt": tokens})
+
+    assert found.choices[0].text == raw["response"]
+    assert found.usage
+    assert found.usage.prompt_tokens == raw["prompt_eval_count"]
 
 
 # -- both APIs are one --

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from power.api.openai_bodies import chat_body, completion_body, generation_of_chat, generation_of_completion
+from power.api.openai_bodies import (
+    answers_to,
+    chat_body,
+    completion_body,
+    generation_of_chat,
+    generations_of_completion,
+)
 from power.api.requests import decode
 from power.errors import BadRequest
 from power.generate import Generation
@@ -25,13 +31,19 @@ CALLED = {
 
 
 def chat(**fields: Any) -> Generation:
-    body = {"model": "m", "messages": [HELLO]} | fields
-    return generation_of_chat(decode(chat_body, msgspec.json.encode(body)))
+    body = decode(chat_body, msgspec.json.encode({"model": "m", "messages": [HELLO]} | fields))
+    [only] = answers_to([generation_of_chat(body)], body)
+    return only
+
+
+def completions(**fields: Any) -> list[Generation]:
+    body = decode(completion_body, msgspec.json.encode({"model": "m", "prompt": "Hello"} | fields))
+    return answers_to(generations_of_completion(body), body)
 
 
 def completion(**fields: Any) -> Generation:
-    body = {"model": "m", "prompt": "Hello"} | fields
-    return generation_of_completion(decode(completion_body, msgspec.json.encode(body)))
+    [only] = completions(**fields)
+    return only
 
 
 @pytest.mark.parametrize("translate", [chat, completion])
@@ -147,7 +159,8 @@ def test_keep_alive_means_what_it_means_natively() -> None:
         ({"stop": ["a", 5]}, "stop[1]"),
         ({"logit_bias": [5]}, "logit_bias"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"n": 2}, "n"),
+        ({"n": 2, "stream": True}, "n"),
+        ({"n": 65}, "n"),
         ({"n": 0}, "n"),
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
         ({"response_format": {"type": "yaml"}}, "response_format.type"),
@@ -194,12 +207,17 @@ def test_a_chat_that_cannot_be_served_names_the_field(fields: dict[str, Any], fi
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"prompt": ["a", "b"]}, "prompt"),
-        ({"prompt": [1, 2]}, "prompt"),
+        ({"prompt": ["a", "b"], "stream": True}, "prompt"),
+        ({"prompt": [1, -2]}, "prompt"),
+        ({"prompt": ["a", 5]}, "prompt"),
+        ({"prompt": ["a", ""]}, "prompt"),
+        ({"prompt": [[]]}, "prompt"),
+        ({"prompt": []}, "prompt"),
         ({"prompt": 5}, "prompt"),
         ({"echo": True}, "echo"),
         ({"best_of": 2}, "best_of"),
-        ({"n": 2}, "n"),
+        ({"best_of": 1, "n": 2}, "best_of"),
+        ({"n": 33, "prompt": ["a", "b"]}, "n"),
         ({"logprobs": 21}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
         ({"model": ""}, "model"),
@@ -214,6 +232,18 @@ def test_a_completion_that_cannot_be_served_names_the_field(fields: dict[str, An
 
 def test_a_list_of_one_prompt_is_a_prompt() -> None:
     assert completion(prompt=["Hello"]).prompt == "Hello"
+
+
+def test_token_ids_go_in_as_they_are() -> None:
+    one = completion(prompt=[5, 6])
+    assert (one.prompt, one.context, one.raw) == ("", (5, 6), True)
+    assert completions(prompt=[[5, 6], "a"])[0] == one
+
+
+def test_several_answers_do_not_draw_the_same() -> None:
+    wanted = completions(prompt=["a", "b"], n=2, seed=7)
+
+    assert [(g.prompt, g.options["seed"]) for g in wanted] == [("a", 7), ("a", 8), ("b", 7), ("b", 8)]
 
 
 def test_parts_of_a_message_stay_one_message() -> None:

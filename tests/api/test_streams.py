@@ -87,7 +87,7 @@ async def test_a_chat_s_thinking_content_and_calls_go_into_the_message() -> None
 
 
 async def test_an_openai_chat_has_thinking_before_content_in_events_of_their_own() -> None:
-    events: Events = [Text(content="Hi", thinking="hm", logprobs=(LOGPROB,)), Text(tool_calls=(CALL,)), END]
+    events: Events = [Text(content="Hi", thinking="hm", content_logprobs=(LOGPROB,)), Text(tool_calls=(CALL,)), END]
 
     chunks = sse_events(await stream(events, openai_replies.ChatEncoder("m", include_usage=True)))
 
@@ -102,10 +102,10 @@ async def test_an_openai_chat_has_thinking_before_content_in_events_of_their_own
             ],
         },
     ]
-    assert choices[0]["logprobs"] == {
+    assert choices[1]["logprobs"] == {
         "content": [{"token": "Hi", "logprob": -0.25, "bytes": [72, 105], "top_logprobs": []}]
     }
-    assert "logprobs" not in choices[1]
+    assert "logprobs" not in choices[0]
     assert finish == {"index": 0, "delta": {}, "finish_reason": "tool_calls"}
     assert chunks[4]["usage"] == {
         "prompt_tokens": 9,
@@ -126,8 +126,8 @@ async def test_an_empty_answer_still_opens_with_a_role() -> None:
 async def test_a_completion_s_thinking_is_not_lost() -> None:
     events: Events = [
         Text(thinking="hm"),
-        Text(content="Hi", logprobs=(LOGPROB,)),
-        Text(content="!", logprobs=(LOGPROB,)),
+        Text(content="Hi", content_logprobs=(LOGPROB,)),
+        Text(content="!", content_logprobs=(LOGPROB,)),
         END,
     ]
 

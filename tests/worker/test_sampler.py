@@ -159,7 +159,7 @@ def test_logprobs_are_the_log_softmax() -> None:
     wide = logits.astype(np.float64)
     expected: Any = wide - np.log(np.exp(wide).sum())
     order = np.argsort(-logits, kind="stable")[:5]
-    described = Distribution(logits, 5).describe(77, VOCAB)
+    described = Distribution(logits, 5).describe(77, b"77", "77", VOCAB)
 
     assert described.logprob == pytest.approx(expected[77], abs=1e-4)
     assert [top.token for top in described.top] == [str(token) for token in order]
