@@ -96,11 +96,10 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
     """Raises BadRequest for whatever forbids the generation."""
     options = read_request_options(stored, request.options)
     # Nobody else has to wait for a template that computes for long.
-    think, template, prompt, thinking = await trio.to_thread.run_sync(_prepare, stored, request, options)
-    dialect = await trio.to_thread.run_sync(_dialect, stored, template)
+    think, template, prompt, thinking, dialect = await trio.to_thread.run_sync(_prepare, stored, request, options)
     held = await _hold(request.constraint, config)
     calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=held.grammar, prompt=prompt)
-    grammar = await trio.to_thread.run_sync(calls)
+    grammar = await trio.to_thread.run_sync(calls) if request.tools else calls()
     if grammar and thinking and (think or thinking.begun):
         # On channels more than a tag comes before an answer; a call has a header of its own.
         close = thinking.ending if thinking.channels and not request.tool_choice.must else thinking.close
@@ -122,13 +121,13 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
 
 def _prepare(
     stored: StoredModel, request: Generation, options: Options
-) -> tuple[bool | str | None, Choice | None, str, Thinking | None]:
+) -> tuple[bool | str | None, Choice | None, str, Thinking | None, Dialect | None]:
     """All that its templates have a say in."""
     _check_capabilities(stored, request)
     think = _think(stored, request)
     template = _template(stored, request)
     prompt = render(stored, request, template, think, options)
-    return think, template, prompt, _thinking(stored, template, prompt, request)
+    return think, template, prompt, _thinking(stored, template, prompt, request), _dialect(stored, template)
 
 
 def _check_capabilities(stored: StoredModel, request: Generation) -> None:

@@ -14,7 +14,7 @@ from power.errors import BadRequest
 from power.messages import Message, Tool
 from power.prompt.choose import Choice, Templated, choose
 from power.prompt.fuel import OutOfFuel, sharing_time
-from power.prompt.gotemplate import render_messages
+from power.prompt.gotemplate import render_messages, thinking_apart
 from power.prompt.render import render_jinja
 from power.prompt.switches import Variables, more_clearly
 from power.prompt.thinking import Marks, find_marks
@@ -57,7 +57,8 @@ def _render(
     add_generation_prompt: bool,
 ) -> str:
     if template.engine == "go":
-        return render_messages(template.text, collate_as_ollama(model, messages), tools, think)
+        conversation = thinking_apart(template.text, collate_as_ollama(model, messages))
+        return render_messages(template.text, conversation, tools, think)
     conversation = collate(model, messages)
     begun: Message | None = None
     if add_generation_prompt and len(conversation) > 1 and conversation[-1].role == "assistant":

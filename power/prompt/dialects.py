@@ -9,7 +9,10 @@ from power.grammar.dialects import Dialect, discover
 from power.messages import Message, Tool
 from power.prompt import gotemplate
 from power.prompt.choose import Choice
+from power.prompt.fuel import sharing_time
 from power.prompt.render import render_jinja
+
+MAX_SECONDS = 0.25  # for all that is asked of a template
 
 
 @lru_cache(maxsize=64)
@@ -21,4 +24,5 @@ def find_dialect(template: Choice) -> Dialect | None:
             return gotemplate.render_messages(template.text, messages, tools)
         return render_jinja(template.text, messages, tools, add_generation_prompt=generate)
 
-    return discover(render, template.text)
+    with sharing_time(MAX_SECONDS):
+        return discover(render, template.text)

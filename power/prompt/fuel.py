@@ -32,7 +32,22 @@ PAYS_PER_LOOK = 128  # at the clock
 LARGE = 2**16  # bytes; after such a payment the clock is looked at in any case
 
 
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)  # of the thread's own time, seconds
+class _Clock:
+    """So many seconds of the thread's own time, from the first look on: most templates are done before it."""
+
+    __slots__ = ("_end", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = 0.0
+
+    def is_over(self) -> bool:
+        now = time.thread_time()
+        self._end = self._end or now + self.seconds
+        return now > self._end
+
+
+_shared: ContextVar[_Clock | None] = ContextVar("clock", default=None)
 
 
 class TooExpensive(Exception):
@@ -46,25 +61,23 @@ class OutOfFuel(BadRequest):
 @contextmanager
 def sharing_time(seconds: float = MAX_SECONDS) -> Iterator[None]:
     """All that is rendered in the block takes no longer than one rendering may."""
-    outer = _deadline.get()
-    ours = time.thread_time() + seconds
-    token = _deadline.set(ours if outer is None else min(outer, ours))
+    token = _shared.set(_Clock(seconds))
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _shared.reset(token)
 
 
 class Fuel:
     """What one rendering has left to spend."""
 
-    __slots__ = ("_deadline", "_n_pays", "_total", "left")
+    __slots__ = ("_clock", "_n_pays", "_total", "left")
 
     def __init__(self, conversation: Any) -> None:
         """Enough for any sane template over `conversation`, the variables it is given."""
         self.left = self._total = 2**62
         self._n_pays = 0
-        self._deadline = _deadline.get() or time.thread_time() + MAX_SECONDS
+        self._clock = _shared.get() or _Clock(MAX_SECONDS)
         self.left = self._total = BASE + PER_BYTE * self.measure(conversation)
 
     def __repr__(self) -> str:
@@ -120,8 +133,8 @@ class Fuel:
             yield item
 
     def _look_at_the_clock(self) -> None:
-        if time.thread_time() > self._deadline:
-            raise TooExpensive(f"it takes more than {MAX_SECONDS} seconds")
+        if self._clock.is_over():
+            raise TooExpensive(f"it takes more than {self._clock.seconds} seconds")
 
 
 class Holder:

@@ -3,7 +3,9 @@
 import pytest
 
 from power.messages import Message, Tool, ToolCall
+from power.prompt import render_chat
 from power.prompt.gotemplate import GoTemplateError, capabilities, parse, render_insert, render_messages, thinking_tags
+from tests.prompt.models import model
 from tests.scoring import render_go
 
 QWEN = """{{- if .Messages }}
@@ -181,3 +183,16 @@ def test_cases_can_be_put_from_outside() -> None:
     template = "{{ range .Messages }}{{ range .ToolCalls }}{{ json .Function }}{{ end }}{{ end }}"
 
     assert render_go(template, [message]) == '{"index":0,"name":"f","arguments":{"a":[1.5,null]}}'
+
+
+def test_thinking_left_in_a_past_answer_s_text_is_put_where_it_belongs() -> None:
+    template = (
+        '{{ $last := -1 }}{{ range $i, $m := .Messages }}{{ if eq .Role "user" }}{{ $last = $i }}{{ end }}{{ end }}'
+        "{{ range $i, $m := .Messages }}[{{ .Role }}]"
+        "{{ if and .Thinking (gt $i $last) }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}{{ end }}"
+    )
+    past = Message(role="assistant", content="<think>\nhm\n</think>\n\nHi")
+
+    thinks = model(None, go=template)
+    assert render_chat(thinks, [say("user", "a"), past, say("user", "b")]) == "[user]a[assistant]Hi[user]b"
+    assert render_chat(thinks, [say("user", "a"), past]) == "[user]a[assistant]<think>hm</think>Hi"

@@ -5,6 +5,7 @@ from power.prompt.gotemplate.chat import (
     chat_template,
     render_insert,
     render_messages,
+    thinking_apart,
     thinking_tags,
 )
 from power.prompt.gotemplate.errors import GoTemplateError
@@ -20,5 +21,6 @@ __all__ = [
     "parse",
     "render_insert",
     "render_messages",
+    "thinking_apart",
     "thinking_tags",
 ]

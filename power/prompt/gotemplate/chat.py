@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from power.messages import Message, Tool
 from power.prompt.gotemplate.data import message_struct, tools_value
 from power.prompt.gotemplate.nodes import Action, Branch, Call, Field, Item, List, Node, Pipe, Text, walk
@@ -51,22 +53,24 @@ def collate(messages: Sequence[Message]) -> tuple[str, list[Message]]:
     for message in messages:
         last = collated[-1] if collated else None
         if last is not None and last.role == message.role != "tool":
-            collated[-1] = _with_content(last, f"{last.content}\n\n{message.content}")
+            collated[-1] = msgspec.structs.replace(last, content=f"{last.content}\n\n{message.content}")
         else:
             collated.append(message)
     return "\n\n".join(message.content for message in messages if message.role == "system"), collated
 
 
-def _with_content(message: Message, content: str) -> Message:
-    return Message(
-        role=message.role,
-        content=content,
-        thinking=message.thinking,
-        images=message.images,
-        tool_calls=message.tool_calls,
-        tool_name=message.tool_name,
-        tool_call_id=message.tool_call_id,
-    )
+def thinking_apart(text: str, messages: Sequence[Message]) -> list[Message]:
+    """Thinking that a client left in the text of past answers, put where the template looks for it."""
+    tags = thinking_tags(text)
+    return [_thinking_apart(message, *tags) for message in messages] if tags else list(messages)
+
+
+def _thinking_apart(message: Message, opening: str, closing: str) -> Message:
+    begun = message.content.lstrip()
+    if message.role != "assistant" or message.thinking or not begun.startswith(opening) or closing not in begun:
+        return message
+    thinking, _, content = begun.removeprefix(opening).partition(closing)
+    return msgspec.structs.replace(message, thinking=thinking.strip(), content=content.lstrip())
 
 
 def _thinking(think: bool | str | None) -> dict[str, Any]:
