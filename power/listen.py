@@ -18,7 +18,7 @@ from typing import Any
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
@@ -95,8 +95,17 @@ class _Connection(TCPServer):
     def __init__(self, writes: set[trio.CancelScope], *arguments: Any) -> None:
         super().__init__(*arguments)
         self._writes = writes
+        self._is_over = False  # nothing more will be read
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # The clock of an idle connection would keep a closed one open, and its descriptor, until it has run out.
+        self._is_over = True
+        await self.idle_task.stop()
 
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated) and self._is_over:
+            return
         if not isinstance(event, RawData):
             await super().protocol_send(event)
             return

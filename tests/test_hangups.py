@@ -14,7 +14,7 @@ import trio
 from power.listen import WRITE_SECONDS
 
 from .conftest import Serve
-from .support import metric, wait_for
+from .support import metric, wait_for, wait_until
 
 SHORT = {"model": "m", "prompt": "y", "raw": True, "options": {"num_predict": 1}}
 LONG = {"model": "m", "prompt": "x", "raw": True, "options": {"num_predict": 100_000}}
@@ -120,6 +120,22 @@ async def test_a_stop_does_not_wait_for_a_client_that_does_not_read(serving: Ser
         assert trio.current_time() - began < WRITE_SECONDS / 2
         connection.settimeout(60)
         assert not connection_text(connection).endswith("0\r\n\r\n")
+
+
+async def test_a_connection_that_the_client_closes_is_closed_here_too(serving: Serve) -> None:
+    def n_descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async with serving() as client:
+        body = {"model": "tiny", "prompt": "x", "options": {"num_predict": 2}}
+        await client.post("/api/generate", json=body)
+        before = n_descriptors()
+        for number in range(5):
+            async with httpx.AsyncClient(base_url=client.base_url) as other:
+                await other.post("/api/generate", json={**body, "stream": number % 2 == 0})
+                await other.get("/api/ps")
+
+        await wait_until(lambda: n_descriptors() <= before)
 
 
 def connection_text(connection: socket.socket) -> str:

@@ -24,7 +24,7 @@ from power.options import LoadOptions
 from power.sched.evicting import protection
 from power.sched.mailbox import Mailbox
 from power.sched.placing import Placement
-from power.sched.scheduler import Engine, Scheduler
+from power.sched.scheduler import Engine, Scheduler, hear
 from power.sched.slots import Crowd
 from power.worker.wire import Alive, Detokenized, Load, LoadError, Loading, Question, Ready, Task, Tokenized
 
@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 # the pause before the n-th restart is BACK_OFF * 2**(n - 2) seconds, none before the first.
 MAX_DEATHS = 4
 BACK_OFF = 0.5
+
+# A process that loads may be silent for so many times `hang_seconds`: while llama.cpp's libraries
+# are read from the disk, the import holds the interpreter, and with it the thread that would speak.
+LOADING_SILENCE = 3
 
 E = TypeVar("E", bound=PowerError)
 Launch = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -83,6 +87,7 @@ class Model:
         self.n_deaths = 0  # of workers, in a row, with nothing finished in between
         self.gone = trio.Event()
         self._load_timeout = load_timeout  # seconds without progress
+        self._hang_seconds = hang_seconds  # without a sign of life
         self._launch = launch
         self._metrics = metrics.of(str(stored.name))
         self._life = trio.CancelScope()
@@ -240,17 +245,16 @@ class Model:
         with trio.move_on_after(self._load_timeout) as patience:
             while True:
                 try:
-                    events = await engine.receive()
+                    events = await hear(engine, LOADING_SILENCE * self._hang_seconds)
                 except WorkerDied as error:
                     raise LoadFailed(f"model '{self.stored.name}' could not be loaded: {error}") from error
-                # Any word is progress; only silence counts against it.
-                patience.deadline = trio.current_time() + self._load_timeout
                 for event in events:
                     match event:
                         case Alive():
                             continue
                         case Loading(progress):
                             self.progress = progress
+                            patience.deadline = trio.current_time() + self._load_timeout
                         case Ready():
                             return event
                         case LoadError(message):

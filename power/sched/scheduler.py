@@ -228,12 +228,9 @@ class Scheduler:
                 self._handle(event)
 
     async def _hear(self, engine: Engine) -> list[Event]:
-        """What the worker says next. One that has work and is silent for too long is killed."""
-        with trio.CancelScope() as self._patience:
-            self._expect_word()
-            return await engine.receive()
-        engine.kill()
-        raise WorkerDied(f"the model's process hung: no sign of life for {self._hang_seconds:g} seconds; it was killed")
+        self._patience = trio.CancelScope()
+        self._expect_word()
+        return await hear(engine, self._hang_seconds, self._patience)
 
     def _expect_word(self) -> None:
         working = self.table.is_working or self._asked
@@ -294,6 +291,20 @@ class Scheduler:
         else:
             self._metrics.discarded(n_prompt=done.n_prompt, n_cached=done.n_cached, n_generated=done.n_generated)
         self._seat()
+
+
+async def hear(engine: Engine, hang_seconds: float, patience: trio.CancelScope | None = None) -> list[Event]:
+    """What the worker says next. One that is silent for too long is killed.
+
+    That is `hang_seconds` from now, or as the deadline of `patience` has it.
+
+    Raises:
+        WorkerDied: it has ended, or was killed.
+    """
+    with patience or trio.move_on_after(hang_seconds):
+        return await engine.receive()
+    engine.kill()
+    raise WorkerDied(f"the model's process hung: no sign of life for {hang_seconds:g} seconds; it was killed")
 
 
 async def _pump_commands(commands: trio.MemoryReceiveChannel[Command], engine: Engine) -> None:

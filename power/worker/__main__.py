@@ -15,7 +15,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from power.worker.line import Line, leave_with_server
-from power.worker.pulse import start_pulse
+from power.worker.pulse import Pulse
 from power.worker.wire import Load, LoadError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def _serve(line: Line) -> int:
     if not isinstance(load, Load) or rest:
         raise AssertionError("the first command is Load, and nothing comes before its answer")
     began = perf_counter_ns()
+    pulse = Pulse(line, load.alive_seconds)
     # Only now, since importing llama.cpp is a part of loading, and can take as long.
     from power.worker.loading import load_weights, ready
     from power.worker.weights import LoadFailure
@@ -52,7 +53,7 @@ def _serve(line: Line) -> int:
         line.send(LoadError(str(error)))
         return 1
     line.send(ready(weights, n_ctx=loop.n_ctx, n_cells=loop.n_cells, began_ns=began))
-    start_pulse(line, load.alive_seconds)
+    pulse.is_loading = False
     loop.run()
     return 0
 

@@ -4,8 +4,10 @@ The loop cannot: one `llama_decode` may take many seconds, and then it is silent
 But a process that merely *is* has not proved much either: a deadlock in a driver
 looks just like that.  So the pulse goes on only while something moves: the loop
 comes round, the process uses its processors, or waits for pages from the disk.
-A stopped process says nothing by itself.  What silence means is the server's to
-decide; see `power.sched.scheduler`.
+(Not while the model is loaded, which may wait for a file server for as long as
+it likes: how far loading is, is told apart from this.)  A stopped process says
+nothing by itself.  What silence means is the server's to decide; see
+`power.sched.scheduler`.
 """
 
 from __future__ import annotations
@@ -48,19 +50,30 @@ class Progress:
         )
 
 
-def start_pulse(line: Line, seconds: float) -> None:
-    """Send `Alive` whenever nothing else was sent for so long, though the loop is at work."""
-    threading.Thread(target=_beat, args=(line, seconds), name="pulse", daemon=True).start()
+class Pulse:
+    """Sends `Alive` whenever nothing else was sent for `seconds`, though there is work.
 
+    Attributes:
+        is_loading: the model is on its way into memory, which is work, too.
+    """
 
-def _beat(line: Line, seconds: float) -> None:
-    before = Progress(line)
-    while True:
-        time.sleep(seconds)
-        now = Progress(line)
-        if not line.is_waiting and time.monotonic() - line.last_sent >= seconds and now.is_beyond(before):
-            try:
-                line.send(Alive())
-            except EOFError:
-                return
-        before = now
+    def __init__(self, line: Line, seconds: float) -> None:
+        self.is_loading = True
+        self._line = line
+        self._seconds = seconds
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def _beat(self) -> None:
+        before = Progress(self._line)
+        while True:
+            time.sleep(self._seconds)
+            now = Progress(self._line)
+            if self._is_due() and (self.is_loading or now.is_beyond(before)):
+                try:
+                    self._line.send(Alive())
+                except EOFError:
+                    return
+            before = now
+
+    def _is_due(self) -> bool:
+        return not self._line.is_waiting and time.monotonic() - self._line.last_sent >= self._seconds

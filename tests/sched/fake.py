@@ -7,6 +7,7 @@ The same contract tests run against it and against a real process.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Script:
     load_seconds: float = 1.0
     stall_after: float | None = None  # progress at which loading stops for good
     load_error: str = ""
+    hang_loading: bool = False  # the first worker does
     die_loading: int = 0  # how many workers die before they are ready
     host_bytes: float = float("inf")
     takes: dict[str, int] = field(default_factory=dict)  # bytes, by model
@@ -102,10 +104,10 @@ class FakeEngine:
             self._script.die_loading -= 1
             return False
         for percent in (0.25, 0.5, 0.75, 1.0):
-            await trio.sleep(self._script.load_seconds / 4)
+            await self._wait_alive(self._script.load_seconds / 4)
             self._events.send_nowait(Loading(percent))
             if self._script.stall_after is not None and percent >= self._script.stall_after:
-                await trio.sleep_forever()
+                await self._wait_alive(math.inf)
         self._events.send_nowait(ready(load))
         return True
 
@@ -122,6 +124,16 @@ class FakeEngine:
             assert len(self._running) <= load.n_slots, "more sequences than slots"
             self._script.max_running = max(self._script.max_running, len(self._running))
             self._step()
+
+    async def _wait_alive(self, seconds: float) -> None:
+        """Wait like a worker that loads: with a sign of life now and then."""
+        if self._script.hang_loading:
+            self._script.hang_loading = False
+            await trio.sleep_forever()
+        with trio.move_on_after(seconds):
+            while True:
+                await trio.sleep(5)
+                self._events.send_nowait(Alive())
 
     async def _compute(self) -> None:
         self._n_steps += 1

@@ -569,6 +569,18 @@ async def test_a_worker_that_hangs_is_killed_and_its_work_treated_as_after_a_cra
     assert outcomes[1] == "1 2 "
 
 
+async def test_a_worker_that_hangs_while_it_loads_is_not_waited_for_as_long_as_one_that_is_slow(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.hang_loading = True
+    async with models(hang_seconds=30, load_timeout=300) as m:
+        with pytest.raises(LoadFailed, match=r"could not be loaded: .* hung: no sign of life for 90 seconds"):
+            await ask(m)
+
+        assert trio.current_time() == 90
+        assert await ask(m) == "1 2 3 "
+
+
 async def test_a_long_step_is_no_hang_as_long_as_there_are_signs_of_life(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:

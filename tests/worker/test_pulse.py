@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from power.worker.pulse import start_pulse
+from power.worker.pulse import Pulse
 from power.worker.wire import Alive, Event
 
 PERIOD = 0.02  # seconds
@@ -38,7 +38,7 @@ def line() -> Iterator[Line]:
 
 
 def test_a_process_that_works_says_that_it_is_alive(line: Line) -> None:
-    start_pulse(line, PERIOD)
+    Pulse(line, PERIOD).is_loading = False
 
     while not line.arrived.is_set():  # the loop comes round
         line.n_looks += 1
@@ -48,7 +48,7 @@ def test_a_process_that_works_says_that_it_is_alive(line: Line) -> None:
 
 
 def test_computing_is_a_sign_of_life_also_in_one_long_step(line: Line) -> None:
-    start_pulse(line, PERIOD)
+    Pulse(line, PERIOD).is_loading = False
 
     while not line.arrived.is_set():
         sum(range(10_000))
@@ -58,10 +58,18 @@ def test_computing_is_a_sign_of_life_also_in_one_long_step(line: Line) -> None:
 
 def test_a_loop_that_waits_for_a_command_has_no_pulse(line: Line) -> None:
     line.is_waiting = True
-    start_pulse(line, PERIOD)
+    Pulse(line, PERIOD).is_loading = False
 
     for _ in range(10):
         line.n_looks += 1
         time.sleep(PERIOD)
 
     assert not line.sent
+
+
+def test_a_process_that_loads_is_alive_whatever_it_waits_for(line: Line) -> None:
+    pulse = Pulse(line, PERIOD)
+
+    assert line.arrived.wait(60)
+
+    pulse.is_loading = False
