@@ -269,6 +269,18 @@ def test_the_home_of_the_reference_system_is_honoured(home: Path) -> None:
     assert load_config({}, {}).data_dir == Path.home() / ".power"
 
 
+def test_every_setting_is_on_its_page_with_its_variable() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text("utf-8")
+    rows = {line.split(" | ")[0]: line for line in page.splitlines()}
+
+    for name, setting in SETTINGS.items():
+        row = rows[f"| `[{setting.table}] {name}`" if setting.table else f"| `{name}`"]
+        assert setting.variable in row
+    assert {row.partition("`")[2].partition("`")[0].rpartition(" ")[2] for row in rows if row.startswith("| `")} == set(
+        SETTINGS
+    )
+
+
 @given(
     st.sampled_from(sorted(SETTINGS)),
     st.text(max_size=20) | st.integers() | st.floats() | st.booleans() | st.lists(st.text()),
