@@ -152,6 +152,8 @@ def test_the_openai_client_gets_tool_calls_streamed_and_whole(openai_client: ope
         "model": "tiny",
         "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
         "tools": [WEATHER],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
         "temperature": 0,
         "reasoning_effort": "none",
     }
