@@ -8,7 +8,7 @@ from typing import Any
 from power.gguf.convert.bert import bert, nomic_bert
 from power.gguf.convert.errors import ConvertError
 from power.gguf.convert.gemma import gemma2, gemma3
-from power.gguf.convert.llama import llama
+from power.gguf.convert.llama import llama, mixtral
 from power.gguf.convert.phi import phi3
 from power.gguf.convert.qwen import qwen2, qwen3, qwen3moe
 from power.gguf.convert.settings import Settings
@@ -21,6 +21,7 @@ FAMILIES: dict[str, Family] = {
     "LlamaModel": llama,
     "MistralForCausalLM": llama,
     "MistralModel": llama,
+    "MixtralForCausalLM": mixtral,
     "Qwen2ForCausalLM": qwen2,
     "Qwen2Model": qwen2,
     "Qwen3ForCausalLM": qwen3,

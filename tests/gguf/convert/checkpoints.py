@@ -93,6 +93,12 @@ def decoder_shapes(config: Mapping[str, Any]) -> Shapes:
                 linears[f"mlp.experts.{expert}.gate_proj"] = (n_inner, n_embd)
                 linears[f"mlp.experts.{expert}.up_proj"] = (n_inner, n_embd)
                 linears[f"mlp.experts.{expert}.down_proj"] = (n_embd, n_inner)
+        if kind == "mixtral":
+            linears = {name: shape for name, shape in linears.items() if not name.startswith("mlp.")}
+            linears["block_sparse_moe.gate"] = (config["num_local_experts"], n_embd)
+            for expert in range(config["num_local_experts"]):
+                for name, shape in (("w1", (n_ff, n_embd)), ("w2", (n_embd, n_ff)), ("w3", (n_ff, n_embd))):
+                    linears[f"block_sparse_moe.experts.{expert}.{name}"] = shape
         for name, shape in linears.items():
             shapes[f"{layer}{name}.weight"] = shape
             if _has_bias(config, name):

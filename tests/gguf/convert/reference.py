@@ -84,8 +84,15 @@ def _attention(config: Config, get: Get, x: Array, n: int, norm: Callable[[Array
     return _linear(get, "self_attn.o_proj", mixed.swapaxes(0, 1).reshape(len(x), -1))
 
 
+# The module, and the three matrices of each of its experts.
+EXPERTS = {
+    "qwen3_moe": ("mlp", "gate_proj", "up_proj", "down_proj"),
+    "mixtral": ("block_sparse_moe", "w1", "w3", "w2"),
+}
+
+
 def _feed_forward(config: Config, get: Get, x: Array) -> Array:
-    if config["model_type"] == "qwen3_moe":
+    if config["model_type"] in EXPERTS:
         return _experts(config, get, x)
     if config["model_type"] == "phi3":
         gate, up = np.split(_linear(get, "mlp.gate_up_proj", x), 2, axis=-1)
@@ -96,14 +103,15 @@ def _feed_forward(config: Config, get: Get, x: Array) -> Array:
 
 
 def _experts(config: Config, get: Get, x: Array) -> Array:
-    shares = _softmax(x @ get("mlp.gate.weight").T)
+    module, gate, up, down = EXPERTS[config["model_type"]]
+    shares = _softmax(x @ get(f"{module}.gate.weight").T)
     out = np.zeros_like(x)
     for row, share in enumerate(shares):
         chosen = np.argsort(-share)[: config["num_experts_per_tok"]]
         for expert in chosen:
-            name = f"mlp.experts.{expert}"
-            hidden = _silu(_linear(get, f"{name}.gate_proj", x[row])) * _linear(get, f"{name}.up_proj", x[row])
-            out[row] += share[expert] / share[chosen].sum() * _linear(get, f"{name}.down_proj", hidden)
+            name = f"{module}.experts.{expert}"
+            hidden = _silu(_linear(get, f"{name}.{gate}", x[row])) * _linear(get, f"{name}.{up}", x[row])
+            out[row] += share[expert] / share[chosen].sum() * _linear(get, f"{name}.{down}", hidden)
     return out
 
 
