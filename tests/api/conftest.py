@@ -47,6 +47,7 @@ def running(config: Config) -> Iterator[str]:
             done.result(timeout=START_SECONDS)
 
 
+# The clients below are of `url`: a module that wants another server says so by a `url` of its own.
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     config = Config(
@@ -61,19 +62,19 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def http(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ollama_client(url: str) -> Iterator[ollama.Client]:
     with ollama.Client(host=url, timeout=60, trust_env=False) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def openai_client(url: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=60, max_retries=0) as client:
         yield client

@@ -46,21 +46,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def http(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-        yield client
+def native(ollama_client: ollama.Client) -> ollama.Client:
+    return ollama_client
 
 
 @pytest.fixture(scope="module")
-def native(url: str) -> Iterator[ollama.Client]:
-    with ollama.Client(host=url, timeout=60, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=60, max_retries=0) as client:
-        yield client
+def client(openai_client: openai.OpenAI) -> openai.OpenAI:
+    return openai_client
 
 
 @pytest.fixture(scope="module")

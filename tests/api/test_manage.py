@@ -35,21 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[str]:
+def url(folder: Path) -> Iterator[str]:
     with running(Config(port=0, data_dir=folder, num_thread=1, context_length=128)) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Iterator[ollama.Client]:
-    with ollama.Client(host=server, timeout=60, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def http(server: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server, timeout=60, trust_env=False) as client:
-        yield client
+def client(ollama_client: ollama.Client) -> ollama.Client:
+    return ollama_client
 
 
 @pytest.fixture(scope="module")
@@ -384,12 +377,12 @@ def test_a_model_goes_to_a_registry_and_comes_back_the_same(client: ollama.Clien
     assert (pulled[0], pulled[-1]) == ("pulling manifest", "success")
 
 
-def test_who_hangs_up_ends_his_pull_and_the_next_goes_on_there(server: str, folder: Path) -> None:
+def test_who_hangs_up_ends_his_pull_and_the_next_goes_on_there(url: str, folder: Path) -> None:
     data = random.Random(3).randbytes(2**24 + 5)  # two parts
     with fake_registry() as fake, CountingProxy(fake.host) as proxy:
         name = add_model(fake, data).replace(fake.host, proxy.host)
         proxy.pause = 0.02
-        with httpx.Client(base_url=server, timeout=60, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             with client.stream("POST", "/api/pull", json={"model": name, "insecure": True}) as response:
                 next(line for line in response.iter_lines() if json.loads(line).get("completed", 0) > 2**20)
             deadline = time.monotonic() + PATIENCE
@@ -481,12 +474,12 @@ def test_a_store_that_ollama_wrote_is_listed_shown_and_run(gguf: Path, tmp_path:
     assert generated.eval_count == 4
 
 
-def test_a_creation_whose_client_leaves_is_given_up(server: str, client: ollama.Client, folder: Path) -> None:
+def test_a_creation_whose_client_leaves_is_given_up(url: str, client: ollama.Client, folder: Path) -> None:
     large = write_model(folder / "large.gguf", n_embd=768, n_layer=4)
     client.create("large", files={"m.gguf": client.create_blob(large)})
     body = {"model": "gone", "from": "large", "quantize": "Q4_K_M"}
     with (
-        httpx.Client(base_url=server, timeout=60, trust_env=False) as hasty,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as hasty,
         hasty.stream("POST", "/api/create", json=body) as response,
     ):
         next(response.iter_lines())
