@@ -75,7 +75,7 @@ def _keep_alive(value: Any) -> float:
 def _seconds(value: Any) -> float:
     seconds = _keep_alive(value)
     if math.isinf(seconds):
-        raise ValueError("must not be negative")
+        raise ValueError("must be seconds or a duration, and not negative")
     return seconds
 
 
