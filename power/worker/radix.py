@@ -146,6 +146,8 @@ class Tree:
     def prune(self, node: Node) -> None:
         """Remove a node that nobody has and nothing hangs on, and then its parents that are no better."""
         while node.parent is not None and not (node.children or node.rows or node.save):
+            if node.parent.children.get(node.tokens[0]) is not node:
+                return  # it was removed before, with what hung on it
             del node.parent.children[node.tokens[0]]
             node = node.parent
 

@@ -235,3 +235,18 @@ def test_a_tree_keeps_what_begins_alike_once(inserted: list[list[int]]) -> None:
 
     prefixes = {tuple(tokens[:n]) for tokens in inserted for n in range(1, len(tokens) + 1)}
     assert sum(len(node.tokens) for node in tree.nodes()) == len(prefixes)
+
+
+def test_a_saved_state_that_others_fork_from_is_dropped_with_all_its_nodes() -> None:
+    rows = CellRows(1, 1000, 8)
+    memory = Memory()
+    for prompt in ([1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 9], [8, 8, 8, 8, 8, 8, 8, 8]):
+        seat = rows.seat(prompt)
+        for operation in seat.operations:
+            memory.do(operation)
+        memory.decode(seat.row, prompt[seat.n_cached :])
+        rows.extend(seat.row, prompt[seat.n_cached :])
+        rows.leave(seat.row)
+    rows.make_room(1000)
+
+    assert [node.spell() for node in rows.tree.nodes()] == [[8] * 8]
