@@ -211,6 +211,7 @@ SETTINGS: dict[str, Setting] = {
     "nohistory": Setting(_boolean, "OLLAMA_NOHISTORY"),
     "noprune": Setting(_boolean, "OLLAMA_NOPRUNE"),
     "step_ms": Setting(_integer(1, 60_000), table="sched"),
+    "disk_bytes": Setting(_integer(0, 2**50), table="cache"),
     "pool_tokens": Setting(_integer(0, 2**31 - 1), table="cache"),
     "gpu_layers": Setting(_integer(-1, 2**31 - 1), "OLLAMA_NUM_GPU", "gpu"),
     "gpu_overhead": Setting(_size, "OLLAMA_GPU_OVERHEAD", "gpu"),

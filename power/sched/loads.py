@@ -46,6 +46,8 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
         flash_attention=config.flash_attention if wanted.flash_attention is None else wanted.flash_attention,
         kv_type=config.kv_cache_type,
         n_pool=config.pool_tokens,
+        disk_folder=str(config.data_dir / "cache" / "prefixes"),
+        disk_bytes=config.disk_bytes,
         step_seconds=config.step_ms / 1000,
         # Some may be late on a busy machine, and still none is missing.
         alive_seconds=min(5.0, config.hang_seconds / 5),

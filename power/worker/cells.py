@@ -41,6 +41,15 @@ class CellRows(Rows):
     def n_saved(self) -> int:
         return sum(save.end - save.start for save in self.saves.values())
 
+    def _cost(self, n_tokens: int) -> int:
+        return n_tokens
+
+    def _stretch(self, leaf: Node, start: int) -> list[Node]:
+        node, n_inside = self.tree.find(leaf, start)
+        if n_inside:
+            self.tree.split(node, n_inside)
+        return [node for node in leaf.path() if node.start >= start]
+
     def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
         row = self.rows[index]
         shared = any(node.end > n_keep and len(node.rows) > 1 for node in row.leaf.path())

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power.worker.batch import Chunk, Pace, Work, plan_step
+from power.worker.disk import Disk
 from power.worker.llama import DecodeFailure, Llama
 from power.worker.memory import Memory
 from power.worker.prefix import Rows
@@ -39,14 +40,17 @@ class Lane:
         waiting: those without, in order of arrival.
     """
 
-    def __init__(self, llama: Llama, rows: Rows, pace: Pace, *, shares: bool = True) -> None:
-        """`shares`: whether sequences take over from each other what they have in common."""
+    def __init__(self, llama: Llama, rows: Rows, pace: Pace, *, shares: bool = True, disk: Disk | None = None) -> None:
+        """`shares`: whether sequences take over from each other what they have in common.
+
+        `disk`: where that is kept for later workers.
+        """
         self.running: list[Sequence] = []
         self.waiting: list[Sequence] = []
         self.llama = llama
         self._rows = rows
         self._pace = pace
-        self._memory = Memory(llama)
+        self._memory = Memory(llama, rows, disk)
         self._shares = shares
 
     def __len__(self) -> int:
@@ -136,7 +140,9 @@ class Lane:
     def _remove(self, sequence: Sequence) -> None:
         if sequence in self.running:
             self.running.remove(sequence)
-            self._memory.do(self._rows.leave(sequence.row))
+            # What is to last is saved at once, since nobody knows when the end will come.
+            leave = self._rows.park if self._memory.is_lasting else self._rows.leave
+            self._memory.do(leave(sequence.row))
         else:
             self.waiting.remove(sequence)
         sequence.close()

@@ -11,6 +11,7 @@ from typing import Protocol
 from power.worker.admission import Admission, Rejected
 from power.worker.batch import FixedPace, Pace
 from power.worker.cells import CellRows
+from power.worker.disk import open_disk
 from power.worker.embedding import Embeddings
 from power.worker.lane import Lane
 from power.worker.llama import Llama
@@ -52,7 +53,9 @@ class Loop:
         self._line = line
         self._n_slots = n_slots
         self._admission = Admission(llama.vocab)
-        self._lane = Lane(llama, make_rows(llama), Pace(llama.n_batch, llama.weights.load.step_seconds))
+        load = llama.weights.load
+        pace = Pace(llama.n_batch, load.step_seconds)
+        self._lane = Lane(llama, make_rows(llama), pace, disk=open_disk(load))
         self._apart = Apart(llama.weights)
         self._embeddings = Embeddings(llama.weights)
 

@@ -1,22 +1,36 @@
-"""llama.cpp's memory, as the tables of rows want it; and what of it is saved."""
+"""llama.cpp's memory, as the table of rows wants it; and what of it is saved, in main memory and on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from power.worker.disk import Disk, Header
 from power.worker.llama import Llama
-from power.worker.prefix import Copy, Cut, Drop, Load, Operation, Store
+from power.worker.prefix import Copy, Cut, Drop, Load, Operation, Rows, Store
 
 
 class Memory:
-    """Does what is to be done to one context's memory."""
+    """Does what is to be done to one context's memory.
 
-    def __init__(self, llama: Llama) -> None:
+    Attributes:
+        is_lasting: whether what is saved outlives this process.
+    """
+
+    def __init__(self, llama: Llama, rows: Rows, disk: Disk | None = None) -> None:
+        self.is_lasting = disk is not None
         self._llama = llama
+        self._rows = rows
+        self._disk = disk
         self._saved: dict[int, NDArray[np.uint8]] = {}  # by their keys in the table
+        self._files: dict[int, Path] = {}
+        self._broken: set[int] = set()
+        for path, header in disk.scan() if disk else ():
+            if (key := rows.adopt(header.tokens, header.start)) is not None:
+                self._files[key] = path
 
     def do(self, operations: Iterable[Operation]) -> bool:
         """Do them in order, all of them even if one fails: the table counts on it.
@@ -25,6 +39,9 @@ class Memory:
         memory cannot; then nothing is certain about the rows they were for.
         """
         done = [self._do(operation) for operation in operations]
+        for key in self._broken:
+            self._rows.lose(key)
+        self._broken.clear()
         return all(done)
 
     def _do(self, operation: Operation) -> bool:
@@ -35,8 +52,30 @@ class Memory:
                 self._llama.copy(row, source, start, end)
             case Store(row, key, start, end):
                 self._saved[key] = self._llama.store(row, start, end)
+                self._write(key, start)
             case Load(row, key, start, end):
-                return self._llama.load(row, self._saved[key], start, end)
+                state = self._find(key)
+                return state is not None and self._llama.load(row, state, start, end)
             case Drop(key):
-                del self._saved[key]
+                self._saved.pop(key, None)
+                self._files.pop(key, None)  # it stays on disk as long as there is room
         return True
+
+    def _find(self, key: int) -> NDArray[np.uint8] | None:
+        state = self._saved.get(key)
+        if state is None and self._disk and key in self._files:
+            state = self._disk.read(self._files[key])
+        if state is None:
+            self._broken.add(key)
+        elif self._disk:
+            self._disk.touch([self._files[before] for before in self._rows.trail(key) if before in self._files])
+        return state
+
+    def _write(self, key: int, start: int) -> None:
+        tokens = self._rows.spell(key)
+        if self._disk is None or not tokens:
+            return
+        state = self._saved[key]
+        if path := self._disk.write(Header(tuple(tokens), start, len(state)), state):
+            self._files[key] = path
+            self._disk.touch([self._files[before] for before in self._rows.trail(key) if before in self._files])

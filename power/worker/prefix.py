@@ -201,6 +201,40 @@ class Rows(ABC):
             operations += self._clear(index)
         return [*operations, *self._trim()]
 
+    # -- what outlives the rows --
+
+    def adopt(self, tokens: Sequence[int], start: int) -> int | None:
+        """A state of `tokens[start:]` is there from an earlier time: its key from now on.
+
+        None: it is not wanted, because there is one already, no room, or nothing that it goes on from.
+        """
+        leaf = self.tree.insert(list(tokens))
+        nodes = self._stretch(leaf, start)
+        before = [node for node in leaf.path() if node.start < nodes[0].start]
+        orphan = self.can_cut and not all(node.save for node in before)
+        if orphan or any(node.save for node in nodes) or self.n_saved + self._cost(leaf.end - start) > self._max_saved:
+            self.tree.prune(leaf)
+            return None
+        save = Save(self._tick(), start, leaf.end)
+        self.saves[save.key] = save
+        self.tree.attach(save, nodes)
+        return save.key
+
+    def lose(self, key: int) -> None:
+        """A saved state is not there any more, or not to be trusted."""
+        if save := self.saves.pop(key, None):
+            self.tree.detach(save)
+
+    def spell(self, key: int) -> list[int]:
+        """All tokens up to the end of a saved state; none, if it is not saved any more."""
+        save = self.saves.get(key)
+        return save.nodes[-1].spell() if save else []
+
+    def trail(self, key: int) -> list[int]:
+        """The keys of what a saved state goes on from, and its own."""
+        save = self.saves.get(key)
+        return list(dict.fromkeys(node.save.key for node in save.nodes[-1].path() if node.save)) if save else []
+
     def statistics(self) -> dict[str, int]:
         busy = sum(row.busy for row in self.rows)
         return {"rows": len(self.rows), "busy": busy, "cells": self.n_cells, "used": self.n_used, "saved": self.n_saved}
@@ -226,6 +260,14 @@ class Rows(ABC):
     @abstractmethod
     def n_saved(self) -> int:
         """How much is saved, in what it is limited by."""
+
+    @abstractmethod
+    def _cost(self, n_tokens: int) -> int:
+        """What `n_saved` would count for a state of so many tokens."""
+
+    @abstractmethod
+    def _stretch(self, leaf: Node, start: int) -> list[Node]:
+        """The nodes a state covers that ends with `leaf`; one is made to begin at `start`."""
 
     @abstractmethod
     def _take(self, nodes: list[Node], n_common: int) -> tuple[int, list[Operation]]:

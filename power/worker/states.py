@@ -32,6 +32,12 @@ class StateRows(Rows):
     def n_saved(self) -> int:
         return len(self.saves)
 
+    def _cost(self, n_tokens: int) -> int:
+        return 1
+
+    def _stretch(self, leaf: Node, start: int) -> list[Node]:
+        return [leaf]
+
     def _take(self, nodes: list[Node], n_common: int) -> tuple[int, list[Operation]]:
         whole = [node for node in nodes if node.end <= n_common]
         saved = next((node for node in reversed(whole) if node.save), self.tree.root)

@@ -66,6 +66,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     alive_seconds: float = 5.0  # while there is work, something is said at least this often
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
     n_pool: int = 0  # tokens all sequences may have together; 0: n_ctx for each slot
+    disk_folder: str = ""  # where what was computed is kept for later workers
+    disk_bytes: int = 0  # that may be there, for all models together; 0: nothing is kept
     step_seconds: float = 0.1  # that a step should take while somebody waits for the next token
     embeds: bool = False  # for embeddings or scores alone: there will be no Start
     pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
