@@ -53,6 +53,23 @@ async def begin(
     return plan, *begun
 
 
+async def fitted(use: Use, plan: Plan, request: Generation) -> Plan:
+    """The plan that `begin` would come to, though nothing is generated.
+
+    Raises:
+        PromptTooLong: it does not fit, and must not or cannot be made to.
+    """
+    ready = await use.model.wait_ready()
+    n_ctx = min(plan.options.load.num_ctx or ready.n_ctx, ready.n_ctx)
+    n_prompt = len(plan.context) + await _count(use, plan)
+    if n_prompt < n_ctx:
+        return plan
+    error = PromptTooLong(n_prompt, n_ctx)
+    if not request.truncate:
+        raise error
+    return await _shorten(use, plan, request, error)
+
+
 async def _enter(stack: AsyncExitStack, use: Use, plan: Plan, request: Generation) -> tuple[Mailbox, wire.Accepted]:
     mailbox = await stack.enter_async_context(use.generate(start_command(plan, request)))
     accepted = await mailbox.get()
@@ -98,17 +115,22 @@ async def _without_old_turns(
 
     async def count(messages: tuple[Message, ...]) -> int:
         shorter = plans[len(messages)] = await trio.to_thread.run_sync(replan, plan, request, messages)
-        answer = await use.model.ask(wire.Tokenize(0, shorter.prompt))
-        assert isinstance(answer, wire.Tokenized)
-        return len(answer.tokens)
+        return await _count(use, shorter)
 
-    fitted = await _drive(fit(conversation_of(plan, request), truncated.n_prompt, n_most), count)
-    if fitted.n_prompt >= truncated.n_ctx:
-        raise PromptTooLong(fitted.n_prompt, truncated.n_ctx)
-    if not fitted.dropped:
+    left = await _drive(fit(conversation_of(plan, request), truncated.n_prompt, n_most), count)
+    if left.n_prompt >= truncated.n_ctx:
+        raise PromptTooLong(left.n_prompt, truncated.n_ctx)
+    if not left.dropped:
         return None
-    truncated = msgspec.structs.replace(truncated, n_messages=len(fitted.dropped))
-    return msgspec.structs.replace(plans[len(fitted.messages)], truncated=truncated)
+    truncated = msgspec.structs.replace(truncated, n_messages=len(left.dropped))
+    return msgspec.structs.replace(plans[len(left.messages)], truncated=truncated)
+
+
+async def _count(use: Use, plan: Plan) -> int:
+    """Tokens of the plan's prompt."""
+    answer = await use.model.ask(wire.Tokenize(0, plan.prompt))
+    assert isinstance(answer, wire.Tokenized)
+    return len(answer.tokens)
 
 
 async def _drive(fitting: Fitting, count: Callable[[tuple[Message, ...]], Awaitable[int]]) -> Fitted:
@@ -117,5 +139,5 @@ async def _drive(fitting: Fitting, count: Callable[[tuple[Message, ...]], Awaita
         while True:
             candidate = fitting.send(await count(candidate))
     except StopIteration as end:
-        fitted: Fitted = end.value
-        return fitted
+        left: Fitted = end.value
+        return left

@@ -20,7 +20,7 @@ import trio
 from power.config import Config
 from power.errors import Overloaded
 from power.events import Accepted, Finished, Text, Truncated
-from power.fitting import begin
+from power.fitting import begin, fitted
 from power.grammar import Answer, AnswerReader
 from power.metrics import Metrics
 from power.planning import Generation, Plan, read_request_options
@@ -32,6 +32,9 @@ from power.stream.align import OfContent
 from power.worker import wire
 
 __all__ = ["Generation", "Power", "Reply", "load_model", "open_generation", "render_only", "unload_model"]
+
+
+FEW_TOKENS = 16  # that a vocabulary may put around a prompt
 
 
 class Power:
@@ -119,8 +122,16 @@ async def unload_model(power: Power, name: str) -> StoredModel:
 
 
 async def render_only(power: Power, request: Generation) -> str:
-    """The prompt that `request` would be answered to."""
-    return (await make_plan(await power.find(request.model), request, power.config)).prompt
+    """The prompt that `request` would be answered to; raises what forbids the answer.
+
+    Only a prompt that may not fit needs its model in memory: no token is shorter than a byte.
+    """
+    plan = await make_plan(await power.find(request.model), request, power.config)
+    n_most = len(plan.prompt.encode(errors="replace")) + len(plan.context) + FEW_TOKENS
+    if n_most < (plan.options.load.num_ctx or power.config.context_length):
+        return plan.prompt
+    async with power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim) as use:
+        return (await fitted(use, plan, request)).prompt
 
 
 # -- from pieces to events --

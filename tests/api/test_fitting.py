@@ -168,3 +168,14 @@ def test_two_hundred_turns_are_counted_a_few_times(http: httpx.Client, monkeypat
 
     assert response.json()["truncated"]["messages"] > 350
     assert len(asked) <= 8
+
+
+def test_what_is_rendered_only_is_what_would_be_answered(http: httpx.Client) -> None:
+    body = ask(messages=CONVERSATION, stream=False, think=False)
+    shown = http.post("/api/chat", json=body | {"_debug_render_only": True}).json()["_debug_info"]["rendered_template"]
+    reply = http.post("/api/chat", json=body).json()
+    refused = http.post("/v1/chat/completions", json=body | {"_debug_render_only": True, "options": {}})
+
+    raw = {"model": "tiny", "prompt": shown, "raw": True, "options": STILL, "stream": False}
+    assert http.post("/api/generate", json=raw).json()["prompt_eval_count"] == reply["prompt_eval_count"]
+    assert refused.status_code == 400
