@@ -1,39 +1,84 @@
-# Invariant: however a text is cut, ToolCallReader reads the same texts and calls, raises nothing, and loses no text.
-"""Composes tags, JSON and what looks like them."""
+# Invariant: however a text is cut, AnswerReader reads the same thinking, words and calls, raises nothing, and
+# where it reads no call it loses no text.
+"""Composes the marks of all known dialects, JSON, Python and what looks like them."""
 
 import random
 
 import mutate
 
-from power.grammar import ToolCallReader
+from power.grammar import AnswerReader
+from power.grammar.dialects import HERMES, Dialect, Syntax, written
+from power.grammar.dialects.writing import write_calls
 from power.messages import ToolCall
+from power.stream.blocks import Thinking
 
-CALL = '<tool_call>\n{"name": "f", "arguments": {"x": [1, "</tool_call>"]}}\n</tool_call>'
+PARSERS = (
+    *("cohere", "deepseek3", "functiongemma", "gemma4", "glm-4.6", "harmony", "lfm2", "ministral", "olmo3"),
+    *("nemotron-3-nano", "qwen3", "qwen3-coder", "cogito"),
+)
+KNOWN = [known for name in PARSERS if (known := written(name)) and known.dialect]
+TOOLS = [
+    {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": properties}}}
+    for properties in ({"x": {"type": "array"}, "y": {"type": "string"}},)
+]
+CALL = ToolCall(name="f", arguments={"x": [1, "</tool_call>", None], "y": 'a "b"\n{'}, id="abcdefgh1")
 PIECES = [
-    *("<tool_call>", "</tool_call>", "<tool", "</", "<", ">", '{"name": "f", "arguments": {}}', '{"name": "f"', "}"),
-    *('"', "\\", "{", "[", ":", ",", " ", "\n", "\t", "Hello", "é🙂", '"arguments": "{}"', "null", "1e999", "\\ud800"),
-    CALL,
+    *(
+        '{"name": "f", "arguments": {}}',
+        '{"name": "f"',
+        '{"f": {',
+        'f(x=[1, "',
+        "f(",
+        "f",
+        "x",
+        ")",
+        "}",
+        "]",
+        "[",
+        "{",
+    ),
+    *(
+        '"',
+        "'",
+        "\\",
+        ":",
+        ",",
+        "=",
+        " ",
+        "\n",
+        "\t",
+        "<",
+        "</",
+        "Hello",
+        "é🙂",
+        "null",
+        "True",
+        "1e999",
+        "\\ud800",
+        "7",
+    ),
+    *("functions.", "to=", " json", "analysis", "<|start|>assistant"),
 ]
 
 
 def check(rng: random.Random) -> None:
-    text = mutate.compose(PIECES, rng)
-    whole = read([text])
-    assert whole == read(mutate.cut(text, rng)) == read(list(text)), text
-    if not any(isinstance(item, ToolCall) for item in whole):
-        assert whole == ([text] if text else []), text
+    known = rng.choice(KNOWN)
+    dialect, thinking = known.dialect or HERMES, known.thinking if rng.random() < 0.3 else None
+    marks = [*dialect.marks, *dialect.opening.split(), dialect.name_end, dialect.key_open, dialect.value_close]
+    tags = [thinking.open, thinking.close] if thinking else []
+    text = mutate.compose([*PIECES, *filter(None, marks), *tags, write_calls(dialect, [CALL])], rng)
+    whole = read(dialect, thinking, [text])
+    assert whole == read(dialect, thinking, mutate.cut(text, rng)) == read(dialect, thinking, list(text)), text
+    around = (*dialect.content_open, *dialect.content_close)
+    if thinking is None and not whole[2] and not any(mark in text for mark in around):
+        assert whole[1] == text or dialect.syntax is Syntax.CHANNEL, text
 
 
-def read(pieces: list[str]) -> list[str | ToolCall]:
-    reader = ToolCallReader(new_id=lambda: "id")
-    found = [item for piece in pieces for item in reader.feed(piece)] + reader.flush()
-    joined: list[str | ToolCall] = []
-    for item in found:
-        if isinstance(item, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += item
-        else:
-            joined.append(item)
-    return joined
+def read(dialect: Dialect, thinking: Thinking | None, pieces: list[str]) -> tuple[str, str, list[ToolCall]]:
+    reader = AnswerReader(dialect, TOOLS, thinking=thinking, prompt="<|start|>assistant", new_id=lambda: "id")
+    answers = [*map(reader.feed, pieces), reader.flush()]
+    calls = [call for answer in answers for call in answer.tool_calls]
+    return "".join(each.thinking for each in answers), "".join(each.content for each in answers), calls
 
 
 if __name__ == "__main__":

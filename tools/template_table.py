@@ -20,6 +20,7 @@ from power.messages import Message, Tool, ToolCall
 from power.prompt import abilities, find_dialect, find_marks
 from power.prompt.choose import Choice
 from power.prompt.render import render_jinja
+from power.prompt.telling import shows, told
 from power.stream.blocks import Thinking
 from power.stream.channels import speaks_in_channels
 
@@ -38,7 +39,7 @@ a test keeps it current.
 * **Renders**: a conversation with a system message, with tools where it takes them, and with an answer.
 * **Thinking**: what surrounds it.
 * **Calls**: the syntax of tool calls, and what opens the first one. *taught*: the template never writes a call, but its
-  prompt tells the model how to.
+  prompt tells the model how to, and Power writes past calls in that form.
 * **Round trip**: two calls at once (one, where the template takes no more), with text, numbers, words, lists and
   objects in their arguments, are rendered by the template, and read back as they were, however they are cut.
 
@@ -95,6 +96,7 @@ def row(name: str, text: str) -> Row:
     if dialect is not None:
         opening = " ".join(dialect.opening.replace("\0", "").split())
         calls = f"{dialect.syntax.name.lower()}" + (f" `{opening}`" if opening else "")
+        calls += "" if shows(template, "calls") else ", taught"
     return Row(name, _renders(template), thinking, calls, _round_trip(template) if dialect else "")
 
 
@@ -131,8 +133,6 @@ def _round_trip(template: Choice) -> str:
     assert dialect is not None
     calls = known_calls(2 if dialect.parallel else 1)
     written = answer(template, calls)
-    if not any(call.name in written for call in calls):
-        return "taught"
     for pieces in ([written], list(written)):
         found = read(template, pieces)
         if [(call.name, call.arguments) for call in found] != [(call.name, call.arguments) for call in calls]:
@@ -145,7 +145,7 @@ def answer(template: Choice, calls: tuple[ToolCall, ...]) -> str:
     user = Message(role="user", content="Quid?")
     prompt = render_jinja(template.text, (user,), tools())
     said = Message(role="assistant", tool_calls=calls)
-    whole = render_jinja(template.text, (user, said), tools(), add_generation_prompt=False)
+    whole = render_jinja(template.text, told((user, said), template), tools(), add_generation_prompt=False)
     whole, prompt = (text.rpartition("Quid?")[2] for text in (whole, prompt))
     # What both begin with is the prompt's, and the rest the model's.
     return whole[len(aligned(whole, common_prefix(whole, prompt))) :]
@@ -169,7 +169,7 @@ def page(found: list[Row]) -> str:
     table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
     with_calls = [each for each in found if each.calls]
     exact = [each for each in with_calls if each.round_trip == "exact"]
-    summary = f"{len(found)} templates; {len(with_calls)} call tools, {len(exact)} of them show how, and exactly.\n"
+    summary = f"{len(found)} templates; {len(with_calls)} call tools, and {len(exact)} make the round trip.\n"
     return f"{INTRODUCTION}{summary}\n{table}\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,7 +46,7 @@ class GenerateBody(Body, kw_only=True):
 
 class FunctionBody(msgspec.Struct):
     name: str
-    arguments: dict[str, Any] | None = None
+    arguments: dict[str, Any] | str | None = None  # an object; as OpenAI's clients keep it, its JSON
 
 
 class ToolCallBody(msgspec.Struct):
@@ -54,9 +54,14 @@ class ToolCallBody(msgspec.Struct):
     id: str | None = None
 
 
+class PartBody(msgspec.Struct):
+    type: Literal["text"]
+    text: str
+
+
 class MessageBody(msgspec.Struct, kw_only=True):
     role: str
-    content: str | None = None
+    content: str | list[PartBody] | None = None  # a text; as OpenAI's clients keep it, its parts
     thinking: str | None = None
     images: tuple[bytes, ...] | None = None
     tool_calls: list[ToolCallBody] | None = None
@@ -133,13 +138,22 @@ def _token_ids(context: tuple[int, ...]) -> tuple[int, ...]:
 def message(body: MessageBody) -> Message:
     return Message(
         role=body.role.lower(),
-        content=body.content or "",
+        content=body.content if isinstance(body.content, str) else "\n".join(part.text for part in body.content or ()),
         thinking=body.thinking or "",
         images=body.images or (),
         tool_calls=tuple(
-            ToolCall(name=call.function.name, arguments=call.function.arguments or {}, id=call.id or "")
+            ToolCall(name=call.function.name, arguments=_arguments(call.function.arguments), id=call.id or "")
             for call in body.tool_calls or ()
         ),
         tool_name=body.tool_name or "",
         tool_call_id=body.tool_call_id or "",
     )
+
+
+def _arguments(arguments: dict[str, Any] | str | None) -> dict[str, Any]:
+    if not isinstance(arguments, str):
+        return arguments or {}
+    try:
+        return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise BadRequest("a tool call's arguments are no JSON object", field="messages.tool_calls") from None

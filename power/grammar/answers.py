@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,27 +54,33 @@ class AnswerReader:
         """
         if thinking and thinking.channels:
             prompt = ANSWERS  # what is begun in the prompt is the first stage's to know
-        self._stage = _stage(dialect, tools, prompt, new_id, thinks=thinking is not None, only_text=only_text)
+        self._stage = _stage(dialect, tools, prompt, new_id, only_text=only_text)
         self._thinking = _Thinking(thinking, may_repeat=may_repeat) if thinking else None
         in_thoughts = dialect and thinking and not (thinking.channels or only_text)
         self._thought = _Thought(dialect, tools, new_id) if dialect and in_thoughts else None
 
     def feed(self, text: str) -> Answer:
-        thinking, content = self._thinking.feed(text) if self._thinking else ("", text)
-        return self._answer(thinking, content)
+        steps = self._thinking.feed(text) if self._thinking else [_Step("", text, closed=True)]
+        return _joined(*map(self._answer, steps))
 
     def flush(self, *, cut_off: bool = False) -> Answer:
         """The rest. `cut_off`: the model was stopped, so a call of which only the name is known counts, too."""
-        thinking, content = self._thinking.flush() if self._thinking else ("", "")
-        answer = self._answer(thinking, content)
+        answers = [self._answer(step) for step in self._thinking.flush()] if self._thinking else []
         inside = self._thought.flush() if self._thought else Answer()
-        return _joined(answer, inside, self._stage.flush(cut_off))
+        return _joined(*answers, inside, self._stage.flush(cut_off))
 
-    def _answer(self, thinking: str, content: str) -> Answer:
-        if self._thought and self._thinking:
-            thinking = self._thought.feed(thinking, closed=not self._thinking.is_thinking)
-        said = self._stage.feed(content)
-        return Answer(thinking + said.thinking, said.content, said.tool_calls)
+    def _answer(self, step: _Step) -> Answer:
+        thinking = self._thought.feed(step.thinking, closed=step.closed) if self._thought else step.thinking
+        said = self._stage.feed(step.content)
+        return Answer(thinking, said.content, said.tool_calls)
+
+
+class _Step(NamedTuple):
+    """Some thinking, and what is said behind it."""
+
+    thinking: str
+    content: str
+    closed: bool  # no more of this thinking can come
 
 
 def _stage(
@@ -82,13 +89,12 @@ def _stage(
     prompt: str,
     new_id: Callable[[], str],
     *,
-    thinks: bool,
     only_text: bool,
 ) -> _Plain | _Calls | _Channels:
     if dialect is None:
         return _Plain()
     if dialect.syntax is Syntax.CHANNEL:
-        return _Channels(prompt, new_id, thinks=thinks)
+        return _Channels(prompt, new_id)
     return _Calls(ToolCallReader(dialect, tools, prompt=prompt, only_text=only_text, new_id=new_id))
 
 
@@ -131,14 +137,13 @@ def _said(found: Sequence[str | ToolCall]) -> Answer:
 
 
 class _Channels:
-    """Messages on channels, of which one is thinking."""
+    """Messages on channels; thinking has been told from them before, or is not to be."""
 
-    def __init__(self, prompt: str, new_id: Callable[[], str], *, thinks: bool) -> None:
+    def __init__(self, prompt: str, new_id: Callable[[], str]) -> None:
         self._source = Source()
         self._reader = ChannelReader(prompt)
         self._reading = self._reader.read(self._source, self._emit)
         self._new_id = new_id
-        self._thinks = thinks
         self._found = Answer()
 
     def feed(self, text: str) -> Answer:
@@ -158,8 +163,6 @@ class _Channels:
         if isinstance(said, Call):
             call = ToolCall(name=said.name, arguments=said.arguments, id=self._new_id())
             self._found = _joined(self._found, Answer(tool_calls=(call,)))
-        elif kind is Kind.THINKING and self._thinks:
-            self._found = _joined(self._found, Answer(thinking=said))
         elif kind is not Kind.NOBODY:
             self._found = _joined(self._found, Answer(content=said))
 
@@ -174,33 +177,29 @@ class _Thinking:
         self._reopens = "|" in thinking.open and not thinking.channels
         self._held = ""
 
-    @property
-    def is_thinking(self) -> bool:
-        """Whether what comes next is thinking, as far as is known."""
-        return self._splitter.is_thinking
-
-    def feed(self, text: str) -> tuple[str, str]:
+    def feed(self, text: str) -> list[_Step]:
         thinking, content = self._splitter.feed(self._not_repeated(text))
+        closed = not self._splitter.is_thinking
         if not self._reopens:
-            return thinking, content
+            return [_Step(thinking, content, closed)]
         opening = self._how.open
         said, opened, rest = (self._held + content).partition(opening)
         if not opened:
             kept = held_back(said, opening)
             self._held = said[len(said) - kept :]
-            return thinking, said[: len(said) - kept]
+            return [_Step(thinking, said[: len(said) - kept], closed)]
         self._held = ""
         self._splitter = msgspec.structs.replace(self._how, begun=True).splitter()
-        more_thinking, more_content = self.feed(rest)
-        return thinking + more_thinking, said + more_content
+        return [_Step(thinking, said, closed), *self.feed(rest)]
 
-    def flush(self) -> tuple[str, str]:
+    def flush(self) -> list[_Step]:
         unsure, self._repeat = self._repeat or "", None
-        before, after = self._splitter.feed(unsure)
+        steps = self.feed(unsure)
+        closed = not self._splitter.is_thinking
         thinking, content = self._splitter.flush()
         # The beginning of a closing tag, cut off.
         is_cut = len(thinking) > 1 and self._how.close.startswith(thinking)
-        return before + ("" if is_cut else thinking), after + self._held + content
+        return [*steps, _Step("" if is_cut else thinking, self._held + content, closed)]
 
     def _not_repeated(self, text: str) -> str:
         """The text without the opening tag, where the prompt has that already."""

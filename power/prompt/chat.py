@@ -17,6 +17,7 @@ from power.prompt.fuel import OutOfFuel, sharing_time
 from power.prompt.gotemplate import render_messages, thinking_apart
 from power.prompt.render import render_jinja
 from power.prompt.switches import Variables, more_clearly
+from power.prompt.telling import told
 from power.prompt.thinking import Marks, find_marks
 from power.stream.thinking import prompt_opens_thinking
 
@@ -40,6 +41,7 @@ def render_chat(
         BadRequest: the template refuses the conversation or fails on it; the message is the template's.
     """
     template = template or choose(model, tools=bool(tools))
+    messages = told(messages, template)  # asked of the template once, in a time of its own
     with sharing_time():  # however many ways of saying it are tried
         return _render(
             model, messages, tools, think, template, extra=extra, add_generation_prompt=add_generation_prompt

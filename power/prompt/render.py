@@ -1,7 +1,7 @@
 """A conversation through a Jinja template, in whichever shape the template takes.
 
 The conversation is written in one shape after the other until the template
-neither refuses it nor drops a system's words.
+neither refuses it nor drops a system's words or a call.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def render_jinja(
             except BadRequest as error:
                 refusal = refusal or error
                 continue
-            if not _loses_system(prompt, conversation):
+            if not _loses(prompt, conversation):
                 return prompt
             lossy = lossy or prompt
         if lossy is not None:
@@ -66,11 +66,18 @@ def render_jinja(
     raise refusal
 
 
-def _loses_system(prompt: str, conversation: Sequence[Message]) -> bool:
-    """Whether a system message is missing: many templates look for one at the front, and skip others unseen."""
-    return any(
-        message.role in ("system", "developer") and message.content.strip() not in prompt for message in conversation
-    )
+def _loses(prompt: str, conversation: Sequence[Message]) -> bool:
+    """Whether something is missing that another shape may show.
+
+    Many templates look for a system message at the front, and skip others unseen; some
+    write calls only where there are no words with them.
+    """
+    for message in conversation:
+        if message.role in ("system", "developer") and message.content.strip() not in prompt:
+            return True
+        if any(call.name not in prompt for call in message.tool_calls):
+            return True
+    return False
 
 
 def _constants() -> dict[str, Any]:

@@ -8,6 +8,7 @@ in the middle, on two calls at once.  The shape that loses nothing comes first.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ class Shape(NamedTuple):
     merge_turns: bool = False  # one system message, in front; neighbours of one role made one
     single_calls: bool = False  # each call in a message of its own, with its result behind it
     plain_turns: bool = False  # nothing but user and assistant in turn, and the user first
+    short_ids: bool = False  # calls have ids of nine letters and digits: Mistral's form
+    answered: bool = False  # between a tool's result and the user's next words, the assistant has said something
+    no_content: bool = False  # calls without words have no content rather than an empty one
 
 
 SHAPES = (
@@ -36,6 +40,9 @@ SHAPES = (
     Shape(merge_turns=True),
     Shape(arguments_as_text=True, complete_tools=True, merge_turns=True),
     Shape(single_calls=True),
+    Shape(no_content=True),
+    Shape(short_ids=True),
+    Shape(short_ids=True, answered=True, merge_turns=True),
     Shape(merge_turns=True, plain_turns=True),
 )
 
@@ -49,7 +56,8 @@ def as_dicts(conversation: Sequence[Message], template: str, shape: Shape) -> It
     open_calls: list[tuple[str, str]] = []  # id and name, oldest first
     for number, message in enumerate(_reshaped(conversation, shape)):
         calls = [(call, call.id or f"call{number:02}{n:03}") for n, call in enumerate(message.tool_calls)]
-        written: dict[str, Any] = {"role": _role(message.role, template), "content": message.content}
+        content = None if shape.no_content and calls and not message.content else message.content
+        written: dict[str, Any] = {"role": _role(message.role, template), "content": content}
         if message.thinking:
             written["reasoning_content"] = written["thinking"] = message.thinking
         if calls:
@@ -63,9 +71,13 @@ def as_dicts(conversation: Sequence[Message], template: str, shape: Shape) -> It
 def _reshaped(conversation: Sequence[Message], shape: Shape) -> Sequence[Message]:
     if shape.single_calls:
         conversation = _with_single_calls(conversation)
+    if shape.short_ids:
+        conversation = _with_short_ids(conversation)
     if shape.plain_turns:
         conversation = _plain(conversation)
-    return _merged(conversation) if shape.merge_turns else conversation
+    if shape.merge_turns:
+        conversation = _merged(conversation)
+    return _answered_for(conversation) if shape.answered else conversation
 
 
 def _with_single_calls(conversation: Sequence[Message]) -> list[Message]:
@@ -82,6 +94,35 @@ def _with_single_calls(conversation: Sequence[Message]) -> list[Message]:
         else:
             single.append(message)
     return single
+
+
+def _with_short_ids(conversation: Sequence[Message]) -> list[Message]:
+    """For templates that refuse ids of any other length; calls and results still find each other."""
+    return [
+        msgspec.structs.replace(
+            message,
+            tool_call_id=_short(message.tool_call_id),
+            tool_calls=tuple(msgspec.structs.replace(call, id=_short(call.id)) for call in message.tool_calls),
+        )
+        for message in conversation
+    ]
+
+
+def _short(call_id: str) -> str:
+    if not call_id or re.fullmatch(r"[a-zA-Z0-9]{9}", call_id):
+        return call_id
+    return hashlib.sha256(call_id.encode(errors="replace")).hexdigest()[:9]
+
+
+def _answered_for(conversation: Sequence[Message]) -> list[Message]:
+    """For templates that insist on turns: whoever interrupts the calling of tools finds the assistant silent."""
+    answered: list[Message] = []
+    for message in conversation:
+        last = answered[-1] if answered else None
+        if message.role == "user" and last and (last.role == "tool" or last.tool_calls):
+            answered.append(Message(role="assistant", content="..."))
+        answered.append(message)
+    return answered
 
 
 def _plain(conversation: Sequence[Message]) -> list[Message]:

@@ -104,6 +104,6 @@ class ChannelSplitter:
 def _kind_of(header: str) -> _Kind:
     recipient = _RECIPIENT.search(header)
     to = recipient[1] if recipient else "user"
-    if to not in ("user", "self"):
+    if to not in ("user", "self", "assistant"):
         return _Kind.CALL
     return _Kind.THINKING if to == "self" or "analysis" in header else _Kind.CONTENT

@@ -154,3 +154,35 @@ def test_an_answer_with_tools_may_still_have_a_format(ollama_client: ollama.Clie
     )
 
     assert answer.message.tool_calls or json.loads(answer.message.content or "").keys() == {"ok"}
+
+
+def test_a_call_its_result_and_the_answer(openai_client: openai.OpenAI) -> None:
+    messages: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    body = asked("", messages=messages, tool_choice="required", parallel_tool_calls=False, temperature=0)
+    call = openai_client.chat.completions.create(**body).choices[0].message
+    assert call.tool_calls
+    result = {"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": '{"temperature": "21 C"}'}
+    messages += [call.model_dump(exclude_none=True), result]
+
+    answer = openai_client.chat.completions.create(**{**body, "tool_choice": "none"}).choices[0]
+
+    assert answer.message.content
+    assert not answer.message.tool_calls
+
+
+def test_a_history_may_be_kept_as_openai_keeps_it(http: httpx.Client) -> None:
+    def prompt(content: Any, arguments: Any) -> str:
+        call = {"function": {"name": "stop", "arguments": arguments}}
+        messages = [
+            {"role": "user", "content": content},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "content": "stopped"},
+        ]
+        body = {"model": "tiny", "messages": messages, "tools": TOOLS, "_debug_render_only": True}
+        answer = http.post("/api/chat", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["_debug_info"])
+
+    as_ollama = prompt("Stop it.", {"now": True})
+
+    assert prompt([{"type": "text", "text": "Stop it."}], '{"now": true}') == as_ollama
