@@ -28,11 +28,11 @@ def environment(home: Path, address: str) -> Environment:
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address of this machine where nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+def nobody() -> Iterator[str]:
+    """An address of this machine where nobody listens, nor can while the test runs: it is taken."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{silent.getsockname()[1]}"
 
 
 @pytest.fixture
