@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from importlib import import_module
 from typing import cast
 
 import trio
@@ -27,15 +28,12 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException, NotFound
 
 from power.api import (
-    account,
     blobs,
-    create,
     embeddings,
     listing,
     manage,
     native,
     openai,
-    pull,
     rerank,
     show,
     status,
@@ -50,6 +48,21 @@ from power.generate import Power
 
 Handler = Callable[..., Awaitable[Response]]
 
+
+def on_demand(module: str, name: str) -> Handler:
+    """A handler of a module that is only imported when somebody asks for it.
+
+    What speaks to registries or writes models brings along a third of the memory
+    that all of the server takes, and most servers hardly ever do either.
+    """
+
+    async def handle(power: Power, request: Request, **arguments: str) -> Response:
+        handlers = await trio.to_thread.run_sync(import_module, f"power.api.{module}")
+        return cast(Response, await getattr(handlers, name)(power, request, **arguments))
+
+    return handle
+
+
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", status.root),
     ("GET", "/health", status.health),
@@ -61,17 +74,17 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/tags", listing.tags),
     ("GET", "/api/ps", listing.ps),
     ("POST", "/api/show", show.show),
-    ("POST", "/api/create", create.create),
-    ("POST", "/api/pull", pull.pull),
-    ("POST", "/api/push", pull.push),
+    ("POST", "/api/create", on_demand("create", "create")),
+    ("POST", "/api/pull", on_demand("pull", "pull")),
+    ("POST", "/api/push", on_demand("pull", "push")),
     ("POST", "/api/copy", manage.copy),
     ("DELETE", "/api/delete", manage.delete),
     ("GET", "/api/blobs/<digest>", blobs.get),
     ("POST", "/api/blobs/<digest>", blobs.put),
     ("DELETE", "/api/blobs/<digest>", blobs.delete),
-    ("POST", "/api/me", account.me),
-    ("POST", "/api/signout", account.signout),
-    ("DELETE", "/api/user/keys/<key>", account.signout),
+    ("POST", "/api/me", on_demand("account", "me")),
+    ("POST", "/api/signout", on_demand("account", "signout")),
+    ("DELETE", "/api/user/keys/<key>", on_demand("account", "signout")),
     ("POST", "/api/generate", native.generate),
     ("POST", "/api/chat", native.chat),
     ("POST", "/api/embed", embeddings.native),

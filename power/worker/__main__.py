@@ -14,6 +14,7 @@ import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from power.worker.bindings import import_bindings_alone
 from power.worker.line import Line, leave_with_server
 from power.worker.pulse import Pulse
 from power.worker.wire import Load, LoadError
@@ -42,6 +43,7 @@ def _serve(line: Line) -> int:
         raise AssertionError("the first command is Load, and nothing comes before its answer")
     began = perf_counter_ns()
     pulse = Pulse(line, load.alive_seconds)
+    import_bindings_alone()
     # Only now, since importing llama.cpp is a part of loading, and can take as long.
     from power.worker.loading import load_weights, ready
     from power.worker.weights import LoadFailure
