@@ -19,6 +19,7 @@ Examples:
   power grammar check answers.gbnf
   power grammar test person.json '{"name": "Ada"}'
   power grammar test answers.gbnf @answer.txt
+  power run --format person.json tiny "Who is Ada?"
 """
 
 app = App(

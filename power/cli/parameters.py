@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from power.cli.topics import LEVELS
 from power.errors import BadRequest
 from power.options import read_options
+
+_FORMATS = '"json", a JSON Schema object, or the path of a .json file with one'
 
 
 def read_parameter(name: str, words: Sequence[str]) -> Any:
@@ -55,19 +58,23 @@ def read_think(text: str | None) -> bool | str | None:
 
 
 def read_format(text: str | None) -> Any:
-    """The value of `--format`: "json", or a schema written out.
+    """The value of `--format`: "json", or a schema, written out or in a file.
 
     Raises:
-        BadRequest: neither.
+        BadRequest: neither, or a file that cannot be read or holds no schema.
     """
     if text is None or text == "json":
         return text
+    is_file = text.endswith(".json")
     try:
-        schema = json.loads(text)
-    except ValueError:
+        schema = json.loads(Path(text).expanduser().read_text("utf-8") if is_file else text)
+    except OSError as error:
+        raise BadRequest(f"cannot read the format {text}: {error.strerror}", field="format") from None
+    except (ValueError, RecursionError):
         schema = None
     if not isinstance(schema, dict):
-        raise BadRequest(f'invalid format: {text!r}; expected "json" or a valid JSON Schema object', field="format")
+        what = f"{text} holds no JSON Schema object" if is_file else f"{text!r}; expected " + _FORMATS
+        raise BadRequest(f"invalid format: {what}", field="format")
     return schema
 
 

@@ -36,7 +36,10 @@ class Flags:
         str | None, Parameter(help="--think, or --think=VALUE: true, false, low, medium, high or max.")
     ] = None
     hidethinking: Annotated[bool, Parameter(help="Let it think, but do not show it.")] = False
-    format: Annotated[str | None, Parameter(help='"json", or a JSON schema for the answer to follow.')] = None
+    format: Annotated[
+        str | None,
+        Parameter(help='"json", or a JSON Schema for the answer to follow: written out, or the path of a .json file.'),
+    ] = None
     keepalive: Annotated[
         str | None, Parameter(help="How long the model stays loaded: 5m, 0 (not at all), -1 (for ever).")
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,17 @@ def test_another_level_is_refused_with_those_there_are() -> None:
 )
 def test_a_format_is_json_or_a_schema(text: str | None, format: Any) -> None:
     assert read_format(text) == format
+
+
+def test_a_format_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "person.json").write_text('{"type": "object"}')
+    (tmp_path / "list.json").write_text("[]")
+
+    assert read_format(str(tmp_path / "person.json")) == {"type": "object"}
+    with pytest.raises(BadRequest, match=r"list\.json holds no JSON Schema object"):
+        read_format(str(tmp_path / "list.json"))
+    with pytest.raises(BadRequest, match=r"cannot read the format .*nowhere\.json: No such file"):
+        read_format(str(tmp_path / "nowhere.json"))
 
 
 @pytest.mark.parametrize("text", ["", "yaml", "[1]", "1", "{"])
