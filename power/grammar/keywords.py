@@ -51,7 +51,7 @@ FROM_BELOW = {
     "multipleOf": "numbers without an exponent; the divisor must leave at most 2,000 remainders",
     "uniqueItems": "a few possible values exactly; other scalars must differ in their first characters, and come in"
     " ascending or descending order of those; refused for arrays and objects",
-    "minProperties": "more than one additional property are told apart by how their names begin",
+    "minProperties": "several additional properties, at most four, are told apart by how their names begin",
     "format": "the formats below; an unknown name is an annotation",
 }
 ANNOTATIONS = frozenset(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from power.grammar import automaton
+from power.grammar import automaton, charset
 from power.grammar import languages as la
 from power.grammar import terms as te
 from power.grammar.errors import TooLarge
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 MAX_ANY_ORDER = 4  # members; five would already be 32 states and 80 steps
 # Additional members that must be there need different names; these many are told apart.
 MAX_TOLD_APART = 4
+MAX_SPLIT = 200  # ways to choose members of which one must be there
+
+_LETTERS = [charset.of(chr(point) + chr(point).upper()) for point in range(97, 123)]
+_DIGITS = charset.of("0123456789")
+_OTHERS = charset.complement(charset.normal(one for ranges in [*_LETTERS, _DIGITS] for one in ranges))
+# How names may begin, so that names of two kinds are never equal.
+_BEGINNINGS = [la.words([""])] + [la.cat(la.chars(ranges), la.ALL) for ranges in [*_LETTERS, _DIGITS, _OTHERS]]
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -36,20 +43,29 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     required: bool
 
 
+class Special(msgspec.Struct, frozen=True, gc=False):
+    """Some additional member of these names and this value."""
+
+    names: la.Lang
+    term: Term
+
+
 class ObjectWriter:
     def __init__(self, values: ValueWriter) -> None:
         self._values = values
 
     def write(self, members: Members, hint: str) -> Expr:
         """The objects as an expression; NOTHING if there surely are none."""
-        if members.some:
-            return alt(*(self.write(one, hint) for one in self._with_one_of_some(members)))
+        options = [self._write(one, special, hint) for one, special in self._split(members)]
+        return alt(*(option for option in options if option != NOTHING))
+
+    def _write(self, members: Members, special: Special | None, hint: str) -> Expr:
+        """Objects without `some`; `special` is an additional member that must be there."""
         named = [self._member(members, name, term) for name, term in self._ordered(members)]
         if any(member.required and member.text == NOTHING for member in named):
             return NOTHING
         declared = [member for member in named if member.text != NOTHING]
-        extra = self._extra(members)
-        states = self._states(members, declared, extra)
+        states = self._states(members, declared, special)
         body = write_list(self._values.rules, states, f"{hint}-members", QUOTE)
         if body == NOTHING:
             return NOTHING
@@ -66,14 +82,18 @@ class ObjectWriter:
         value = NOTHING if term == FALSE else self._values.value(term, name)
         return Member(seq(Text(f'{spell_text(name)}":'), GAP, value), required)
 
-    def _extra(self, members: Members) -> Expr:
-        """Any one additional member, or NOTHING."""
+    def _extra(self, members: Members, names: la.Lang = la.ALL, term: Term = te.TRUE) -> Expr:
+        """Any one additional member with one of these names and a value of the term, or NOTHING."""
         known = la.words(name for name, _ in self._ordered(members))
-        taken = [names for names, _ in members.regions]
-        options = [self._extra_of(_minus(names, known), term) for names, term in members.regions]
+        taken = [others for others, _ in members.regions]
+        options = [
+            self._extra_of(_minus(la.both(others, names), known), te.every(own, term))
+            for others, own in members.regions
+        ]
         closed = self._values.closed and members.rest == te.OPEN and self._is_declared(members)
         if members.rest != FALSE and not closed:
-            options.append(self._extra_of(la.negation(la.either(known, *taken)), members.rest))
+            free = la.both(la.negation(la.either(known, *taken)), names)
+            options.append(self._extra_of(free, te.every(members.rest, term)))
         return alt(*(option for option in options if option != NOTHING))
 
     def _is_declared(self, members: Members) -> bool:
@@ -83,13 +103,14 @@ class ObjectWriter:
     def _extra_of(self, names: la.Lang, term: Term) -> Expr:
         if term == FALSE or names == la.NONE:
             return NOTHING
-        value = self._values.value(term, "extra")
-        if names == la.ALL:
-            return self._values.rules.share("extra", seq(self._values.strings.write(la.ALL), Text('":'), GAP, value))
-        return self._values.rules.share("extra", seq(self._values.strings.write(names), Text('":'), GAP, value))
+        value, written = self._values.value(term, "extra"), self._values.strings.write(names)
+        return self._values.rules.share("extra", seq(written, Text('":'), GAP, value))
 
-    def _states(self, members: Members, declared: list[Member], extra: Expr) -> list[State]:
+    def _states(self, members: Members, declared: list[Member], special: Special | None) -> list[State]:
+        extra = self._extra(members)
         n_required = sum(member.required for member in declared)
+        if special is not None:
+            return self._with_special(members, declared, extra, special)
         high = members.high
         if high is not None and extra == NOTHING and high >= len(declared):
             high = None
@@ -100,12 +121,22 @@ class ObjectWriter:
             return _in_any_order([self._shared(member) for member in declared], extra)
         return _in_order(declared, extra)
 
+    def _with_special(self, members: Members, declared: list[Member], extra: Expr, special: Special) -> list[State]:
+        """An additional member that must be there; where its value matters, no other that may have its name follows."""
+        n_certain = 1 + sum(member.required for member in declared)
+        text = self._extra(members, special.names, special.term)
+        if members.low > n_certain or members.high is not None or text == NOTHING:
+            return [State((), False)]  # nothing: counting as well would take too many states
+        after = extra if isinstance(special.term, te.Always) else NOTHING
+        base = [State((), True, None, after), State(((text, 0),), False, None, extra)]
+        return _in_order(declared, extra, base)
+
     def _shared(self, member: Member) -> Member:
         """As a rule: in any order, it is written in many places."""
         return Member(self._values.rules.share("member", member.text), member.required)
 
     def _counted(self, members: Members, declared: list[Member], extra: Expr) -> list[State]:
-        """States are pairs of a position and a number of members so far."""
+        """States are pairs of a position and a number of members so far, from the last position to the first."""
         top = members.low if members.high is None else members.high
         if len(declared) * top > 3000:
             raise TooLarge(f"counting up to {top} members in any of {len(declared)} takes too many states")
@@ -115,47 +146,80 @@ class ObjectWriter:
             return [State((), False)]
         states: list[State] = []
         numbers: dict[tuple[int, int], int] = {}
-        for position in range(len(declared), -1, -1):
+        for count in range(top, -1, -1):
+            numbers[len(declared), count] = self._count_extras(members, extra, count, top, states, numbers)
+        for position in range(len(declared) - 1, -1, -1):
             rest_required = sum(member.required for member in declared[position:])
-            for count in range(min(top, _most(position, extra, top)), -1, -1):
-                is_full = members.high is not None and count == top
-                following = count if count == top else count + 1
+            for count in range(min(top, position if extra == NOTHING else top), -1, -1):
                 steps: list[tuple[Expr, int]] = []
-                also = None
-                if position == len(declared):
-                    may_end = count >= members.low
-                    if not is_full and extra != NOTHING:
-                        steps.append(
-                            (self._told_apart(extra, members, count), numbers.get((position, following), len(states)))
-                        )
-                else:
-                    may_end = count >= members.low and not rest_required
-                    if not is_full:
-                        steps.append((declared[position].text, numbers[position + 1, following]))
-                    if not declared[position].required:
-                        also = numbers[position + 1, count]
+                if members.high is None or count < top:
+                    steps.append((declared[position].text, numbers[position + 1, min(count + 1, top)]))
+                also = None if declared[position].required else numbers[position + 1, count]
                 numbers[position, count] = len(states)
-                states.append(State(tuple(steps), may_end, also))
+                states.append(State(tuple(steps), count >= members.low and not rest_required, also))
         return states
 
-    def _told_apart(self, extra: Expr, members: Members, count: int) -> Expr:
-        return extra
+    def _count_extras(
+        self,
+        members: Members,
+        extra: Expr,
+        count: int,
+        top: int,
+        states: list[State],
+        numbers: dict[tuple[int, int], int],
+    ) -> int:
+        """The state in which only additional members may come, and `count` members have come; added to `states`."""
+        end = max((position for position, _ in numbers), default=0)
+        n_missing = members.low - count
+        if extra == NOTHING or (members.high is not None and count == top):
+            states.append(State((), n_missing <= 0))
+        elif n_missing <= 1:
+            following = numbers.get((end, count + 1), len(states))  # itself, where nothing is counted any more
+            states.append(State(((extra, following),), n_missing <= 0))
+        elif n_missing > MAX_TOLD_APART:
+            raise TooLarge(f"more than {MAX_TOLD_APART} additional members that must be there cannot be told apart")
+        else:
+            self._tell_apart(members, n_missing, numbers[end, members.low], states)
+        return len(states) - 1
 
-    def _with_one_of_some(self, members: Members) -> list[Members]:
-        """The objects, split by which member is the one that must be there."""
+    def _tell_apart(self, members: Members, n_missing: int, goal: int, states: list[State]) -> None:
+        """So many additional members whose names begin differently, in ascending or descending order of that.
+
+        One name twice would be one member to whoever reads it.
+        """
+        texts = [text for names in _BEGINNINGS if (text := self._extra(members, names)) != NOTHING]
+        otherwise: int | None = None
+        for order in (texts, texts[::-1]):
+            places: dict[tuple[int, int], int] = {}
+            for at in range(len(order), -1, -1):
+                for left in range(1, n_missing + 1):
+                    places[at, left] = len(states)
+                    if at == len(order):
+                        # Nobody has been chosen yet: it may be done in the other order.
+                        states.append(State((), False, otherwise if left == n_missing else None))
+                    else:
+                        following = goal if left == 1 else places[at + 1, left - 1]
+                        states.append(State(((order[at], following),), False, places[at + 1, left]))
+            otherwise = places[0, n_missing]
+
+    def _split(self, members: Members) -> list[tuple[Members, Special | None]]:
+        """The objects by which member it is of which at least one must be there."""
+        if not members.some:
+            return [(members, None)]
         (names, term), rest = members.some[0], members.some[1:]
         free = msgspec.structs.replace(members, some=rest)
-        out = []
+        out: list[tuple[Members, Special | None]] = []
         for name, known in members.named:
             if la.matches(names, name) and te.every(known, term) != FALSE:
                 named = tuple((one, te.every(old, term) if one == name else old) for one, old in members.named)
-                out.append(msgspec.structs.replace(free, named=named, required=(*members.required, name)))
+                out += self._split(msgspec.structs.replace(free, named=named, required=(*members.required, name)))
+                if len(out) > MAX_SPLIT:
+                    raise TooLarge(f"members of which one must be there can be chosen in more than {MAX_SPLIT} ways")
+        for one, special in self._split(free):
+            # One additional member may do for several; several of them would have to be told apart.
+            both = special or Special(la.ALL, te.TRUE)
+            out.append((one, Special(la.both(names, both.names), te.every(term, both.term))))
         return out
-
-
-def _most(position: int, extra: Expr, top: int) -> int:
-    """How many members there can be before this position."""
-    return position if extra == NOTHING else top
 
 
 def _minus(names: la.Lang, others: la.Lang) -> la.Lang:
@@ -165,10 +229,11 @@ def _minus(names: la.Lang, others: la.Lang) -> la.Lang:
     return la.NONE if automaton.is_empty(left) else left
 
 
-def _in_order(declared: list[Member], extra: Expr) -> list[State]:
-    states = [State((), True, None, extra)]
-    may_end = True
-    for number, member in enumerate(reversed(declared)):
+def _in_order(declared: list[Member], extra: Expr, base: list[State] | None = None) -> list[State]:
+    """One declared member after the other, then what the last state of `base` says: by default, the end."""
+    states = base or [State((), True, None, extra)]
+    n_base, may_end = len(states), states[-1].may_end
+    for number, member in enumerate(reversed(declared), n_base - 1):
         may_end = may_end and not member.required
         states.append(State(((member.text, number),), may_end, None if member.required else number, extra))
     return states
