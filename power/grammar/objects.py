@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_ANY_ORDER = 4  # members; five would already be 32 states and 80 steps
 # Additional members that must be there need different names; these many are told apart.
 MAX_TOLD_APART = 4
+MAX_COUNTED = 1000  # places times members
 MAX_SPLIT = 200  # ways to choose members of which one must be there
 
 _LETTERS = [charset.of(chr(point) + chr(point).upper()) for point in range(97, 123)]
@@ -137,9 +138,12 @@ class ObjectWriter:
 
     def _counted(self, members: Members, declared: list[Member], extra: Expr) -> list[State]:
         """States are pairs of a position and a number of members so far, from the last position to the first."""
+        most = MAX_COUNTED // (len(declared) + 1)
+        if members.low > most:
+            raise TooLarge(f"counting {members.low} members in any of {len(declared)} takes too many states")
+        # A maximum that is too large to count to is lowered.
+        members = msgspec.structs.replace(members, high=None if members.high is None else min(members.high, most))
         top = members.low if members.high is None else members.high
-        if len(declared) * top > 3000:
-            raise TooLarge(f"counting up to {top} members in any of {len(declared)} takes too many states")
         if extra == NOTHING:
             top = min(top, len(declared))
         if members.low > top:

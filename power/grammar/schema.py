@@ -55,12 +55,9 @@ class Document:
 
     def _survey(self) -> None:
         """Hold the whole document against the limits, and note which rare features it has."""
-        n_nodes, level, depth = 0, [self.root], 0
+        n_nodes, level, depth = 1, [self.root], 0
         while level:
-            n_nodes += len(level)
             depth += 1
-            if n_nodes > MAX_NODES:
-                raise SchemaError(f"the schema has more than {MAX_NODES} values in it")
             if depth > MAX_DEPTH:
                 raise SchemaError(f"the schema is nested deeper than {MAX_DEPTH}")
             deeper: list[Any] = []
@@ -71,6 +68,9 @@ class Document:
                     deeper += node.values()
                 elif isinstance(node, list):
                     deeper += node
+            n_nodes += len(deeper)
+            if n_nodes > MAX_NODES:
+                raise SchemaError(f"the schema has more than {MAX_NODES} values in it")
             level = [node for node in deeper if isinstance(node, dict | list)]
 
     def _draft(self) -> int:
