@@ -52,7 +52,8 @@ CURRICULUM = (
     Lessons(drills=0.05, tools=0.2),
     *[Lessons(drills=0.02, tools=0.45)] * 3,
     *[Lessons(drills=0.02, tools=0.35, single=0.65, first=3.0, history=0.5)] * 3,
-    Lessons(drills=0.02, tools=0.4, sums=0.25, single=0.6, first=2.0, history=0.8),
+    *[Lessons(drills=0.02, tools=0.4, sums=0.25, single=0.6, first=2.0, history=0.8)] * 8,
+    Lessons(drills=0.02, tools=0.5, sums=0.12, single=0.65, first=2.0, history=0.8),
 )
 
 Ints = npt.NDArray[np.int32]

@@ -66,7 +66,7 @@ PERSONA = (
 LONG = 0.04
 # Of conversations of one turn: what is hard to learn is asked more often.
 SINGLE: dict[Skill, float] = {
-    skills.greeting: 7, skills.identity: 6, skills.abilities: 3, skills.small_talk: 14, skills.fact: 32,
+    skills.greeting: 7, skills.identity: 6, skills.abilities: 3, skills.small_talk: 18, skills.fact: 42,
     skills.never_told: 4, skills.repeat: 12, skills.addition: 34, skills.no_sum: 6, skills.count: 14, skills.as_json: 5,
     skills.unknown: 14, skills.empty: 1,
 }  # fmt: skip
@@ -115,7 +115,7 @@ def _sums(draw: Draw) -> Conversation:
 
 
 def one_turn(draw: Draw) -> Conversation:
-    talk, memory = _opened(draw, persona=0.15)
+    talk, memory = _opened(draw, persona=0.2)
     skill: Skill = draw.random.choices(list(SINGLE), list(SINGLE.values()))[0]
     if memory.persona and draw.chance(0.7):
         skill = draw.any((skills.identity, skills.greeting))
@@ -147,11 +147,11 @@ def _next_turn(draw: Draw, memory: Memory, told: dict[str, skills.Told]) -> Turn
 # ---- with tools -----------------------------------------------------------------
 
 
-def tool_list(draw: Draw, n: int, *, real: float = 0.5) -> list[Asked]:
+def tool_list(draw: Draw, n: int, *, real: float = 0.5, tutorial: float = toolbox.TUTORIAL) -> list[Asked]:
     """`n` tools with different names, each with a request for it."""
     found: dict[str, Asked] = {}
     while len(found) < n:
-        asked = toolbox.any_tool(draw, real=real)
+        asked = toolbox.any_tool(draw, real=real, tutorial=tutorial)
         clash = any(a.topic == asked.topic and asked.topic != "math" for a in found.values())
         # A calculator can do what the other tools of its kind can.
         clash |= any(
@@ -165,7 +165,9 @@ def tool_list(draw: Draw, n: int, *, real: float = 0.5) -> list[Asked]:
 
 def with_tools(draw: Draw) -> Conversation:
     talk, memory = _opened(draw)
-    asked = tool_list(draw, draw.any((1, 1, 1, 2, 2, 3, 4)))
+    n = draw.any((1, 1, 1, 2, 2, 3, 4))
+    # Some lists are those of the tutorials, whose few tools stand beside each other.
+    asked = tool_list(draw, n, real=1.0, tutorial=0.9) if draw.chance(0.15) else tool_list(draw, n)
     talk.tools = [a.tool for a in asked]
     left = draw.random.sample(asked, len(asked))
     # A list of tools is long, so it is used several times; the same tool again is asked for by its name.

@@ -43,20 +43,20 @@ class Asked:
     second: tuple[str, JSON] | None = None  # a request for two calls at once, and the other call's arguments
 
 
-def any_tool(draw: Draw, *, real: float = 0.5) -> Asked:
-    return real_tool(draw) if draw.chance(real) else made_up_tool(draw)
+def any_tool(draw: Draw, *, real: float = 0.5, tutorial: float = TUTORIAL) -> Asked:
+    return real_tool(draw, tutorial=tutorial) if draw.chance(real) else made_up_tool(draw)
 
 
 # ---- real purposes --------------------------------------------------------
 
 
-def real_tool(draw: Draw, *, familiar: bool = False) -> Asked:
+def real_tool(draw: Draw, *, familiar: bool = False, tutorial: float = TUTORIAL) -> Asked:
     """A real purpose; for the evaluation a held-out one, or with `familiar` a trained one in a held-out wording."""
     if draw.held_out and not familiar:
         purpose = draw.any(tools_real.HELD_OUT)
         request = draw.any(purpose.requests)
     else:
-        often = not draw.held_out and draw.chance(TUTORIAL)
+        often = not draw.held_out and draw.chance(tutorial)
         purpose = draw.any(tools_real.TUTORIAL if often else tools_real.PURPOSES)
         request = draw.wording(purpose.requests)
     name = draw.any(purpose.names)
