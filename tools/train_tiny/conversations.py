@@ -58,11 +58,15 @@ PERSONA = (
     "You are {x}.", "Your name is {x}.", "You are {x}, a helpful assistant.", "You are an assistant called {x}.",
     "You are called {x}.",
     "You are {x} from {y}. Answer as {x} only.", "Act as {x}.", "You are {x} and you love the {w}.",
-    "You are {x}, the assistant.",
+    "You are {x}, the assistant.", "You are a friendly assistant named {x}.", "You are an AI named {x}.",
+    "You are a helpful assistant called {x}.", "You are a helpful AI assistant named {x}. Be kind.",
+    "You are a helpful assistant. Your name is {x}.", "You are named {x}.", "You are {x}. Be polite.",
+    "You are {x}. Answer briefly.",
     "You are {x}. Be friendly.", "You are a helpful assistant named {x}.",
 )  # fmt: skip
 
 
+NONE_FITS = 0.08  # of conversations with tools begin, and end, with a request that no tool is for
 LONG = 0.04
 # Of conversations of one turn: what is hard to learn is asked more often.
 SINGLE: dict[Skill, float] = {
@@ -170,6 +174,9 @@ def with_tools(draw: Draw) -> Conversation:
     asked = tool_list(draw, n, real=1.0, tutorial=0.9) if draw.chance(0.15) else tool_list(draw, n)
     talk.tools = [a.tool for a in asked]
     left = draw.random.sample(asked, len(asked))
+    if draw.chance(NONE_FITS):
+        talk.say(_without_tool(draw, asked))
+        return talk
     # A list of tools is long, so it is used several times; the same tool again is asked for by its name.
     for _ in range(draw.any((1, 1, 2, 3, 4))):
         if left and draw.chance(0.8):
