@@ -15,7 +15,7 @@ from .model import Shape, n_parameters
 N_VOCAB = 1536
 N_SPACED = 192  # of them a common word with a space before it
 N_VOCAB_SAMPLES = 20_000  # conversations the vocabulary is learnt from
-N_STEPS = 5000
+N_STEPS = 8000
 SHAPE = Shape(n_vocab=N_VOCAB)
 STAGES = ["vocabulary", "train", "export", "evaluate", "card"]
 MODEL = Path(__file__).parents[2] / "power" / "data" / "tiny.gguf"
