@@ -34,7 +34,7 @@ def all_cases(seed: str = "evaluation") -> Iterator[Case]:
     yield from _skill(draw, "Small talk, joke, poem, story, lists", skills.small_talk, 60)
     yield from _recall(draw, "Recalls a name told earlier (unseen names)", (skills._tell_name,), 100)
     yield from _recall(draw, "Recalls words, cities, pets, things told earlier (unseen)", skills.TELL[2:], 150)
-    yield from _recall(draw, "Recalls across more than 1000 tokens", skills.TELL, 40, fillers=45)
+    yield from _recall(draw, "Recalls across 950 to 1750 tokens", skills.TELL, 40, fillers=40)
     yield from _skill(draw, "Says it was not told", skills.never_told, 30)
     yield from _skill(draw, "Repeats words (unseen)", skills.repeat, 60)
     yield from _facts(draw)

@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .cases import Case, all_cases
 
+N_CTX = 2048
 MAX_TOKENS = 400
 CALL = "<tool_call>\n"
 
@@ -46,7 +47,7 @@ class Player:
 
     def __init__(self, model: Path) -> None:
         # One thread: for so small a model, waiting for a second costs more than it brings.
-        self._llama = llama_cpp.Llama(str(model), n_ctx=2048, n_threads=1, n_threads_batch=1, verbose=False)
+        self._llama = llama_cpp.Llama(str(model), n_ctx=N_CTX, n_threads=1, n_threads_batch=1, verbose=False)
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
         self._template = environment.from_string(self._llama.metadata["tokenizer.chat_template"])
@@ -59,13 +60,14 @@ class Player:
     def write(self, prompt: str) -> tuple[str, bool]:
         """What the model writes, and whether it ended by itself."""
         tokens = self._llama.tokenize(prompt.encode(), add_bos=False, special=True)
+        room = min(MAX_TOKENS, N_CTX - len(tokens))
         written: list[int] = []
         for token in self._llama.generate(tokens, temp=0.0):
-            if token == self._llama.token_eos() or len(written) == MAX_TOKENS:
+            if token == self._llama.token_eos() or len(written) == room:
                 break
             written.append(token)
         text = self._llama.detokenize(written).decode("utf-8", "replace")
-        return text, len(written) < MAX_TOKENS
+        return text, len(written) < room
 
     def play(self, case: Case) -> Outcome:
         prompt = self.prompt(case)
