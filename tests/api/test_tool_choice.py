@@ -146,11 +146,11 @@ def test_the_native_api_takes_the_same_choice(http: httpx.Client) -> None:
 def test_an_answer_with_tools_may_still_have_a_format(ollama_client: ollama.Client) -> None:
     answer = ollama_client.chat(
         "tiny",
-        [{"role": "user", "content": "Hello!"}],
+        [{"role": "user", "content": "What is the weather in Paris?"}],
         tools=TOOLS,
         think=False,
         format={"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]},
-        options={"num_predict": 200, "num_ctx": 2048, "seed": 1},
+        options={"num_predict": 200, "num_ctx": 2048, "temperature": 0},
     )
 
     assert answer.message.tool_calls or json.loads(answer.message.content or "").keys() == {"ok"}
