@@ -44,6 +44,8 @@ class ModelMetrics:
         self._cached = metrics.tokens.labels(model, "cached")
         self._generated = metrics.tokens.labels(model, "generated")
         self._discarded = metrics.discarded.labels(model)
+        self._drafted = metrics.drafts.labels(model, "drafted")
+        self._accepted = metrics.drafts.labels(model, "accepted")
         self.prefill = metrics.prefill.labels(model)
         self.decode = metrics.decode.labels(model)
         self.restarts = metrics.restarts.labels(model)
@@ -57,6 +59,11 @@ class ModelMetrics:
         self._generated.inc(n_generated)
         self.prefill.observe(prefill_ns / 1e9)
         self.decode.observe(decode_ns / 1e9)
+
+    def drafted(self, n_drafted: int, n_accepted: int) -> None:
+        """So many tokens were guessed for a sequence, and so many of them were right."""
+        self._drafted.inc(n_drafted)
+        self._accepted.inc(n_accepted)
 
     def discarded(self, *, n_prompt: int, n_cached: int, n_generated: int) -> None:
         """A sequence was cancelled after so much work."""
@@ -93,6 +100,12 @@ class Metrics:
         self.tokens = Counter(
             "power_tokens",
             "usage of finished requests: prompt, of those cached, generated",
+            ["model", "kind"],
+            registry=registry,
+        )
+        self.drafts = Counter(
+            "power_draft_tokens",
+            "tokens guessed ahead: drafted, of those accepted",
             ["model", "kind"],
             registry=registry,
         )

@@ -65,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     num_predict: int = NO_LIMIT  # tokens; negative: until the model stops or the context is full
     num_keep: int = 4
+    draft_num_predict: int = -1  # tokens that may be guessed ahead in a step; 0: none, negative: as the server likes
     think_budget: int = NO_LIMIT  # tokens of thinking, after which it is ended for the model; negative: no limit
     stop: tuple[str, ...] = ()
     deterministic: bool = False  # the same seed gives the same tokens, whatever else is computed
@@ -87,7 +88,11 @@ def read_options(*layers: Mapping[str, Any]) -> tuple[Options, list[str]]:
     options = Options(
         load=LoadOptions(**{n: v for n, v in known.items() if n in LoadOptions.__struct_fields__}),
         sampling=Sampling(**{n: v for n, v in known.items() if n in Sampling.__struct_fields__}),
-        **{n: v for n, v in known.items() if n in ("num_predict", "num_keep", "think_budget", "stop", "deterministic")},
+        **{
+            n: v
+            for n, v in known.items()
+            if n in ("num_predict", "num_keep", "draft_num_predict", "think_budget", "stop", "deterministic")
+        },
     )
     return options, sorted(merged.keys() - _CHECKS.keys())
 
@@ -181,6 +186,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "flash_attention": _boolean,
     "pooling": _pooling,
     "num_keep": _integer(-1, INT32),
+    "draft_num_predict": _integer(-1, 1024),
     "seed": _integer(-INT64, 2 * INT64 + 1),
     "num_predict": _integer(-INT32, INT32),
     "think_budget": _integer(-1, INT32),

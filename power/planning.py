@@ -274,6 +274,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         rules=plan.rules,
         shift=plan.stored.facts.architecture not in NO_SHIFT if request.shift is None else request.shift,
         n_keep=options.num_keep,
+        n_draft=options.draft_num_predict,
         deterministic=options.deterministic,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,

@@ -194,6 +194,7 @@ SETTINGS: dict[str, Setting] = {
     "max_queue": Setting(_integer(0, 2**20), "OLLAMA_MAX_QUEUE"),
     "max_queue_total": Setting(_integer(0, 2**20)),
     "max_queue_seconds": Setting(_limit),
+    "prompt_lookup": Setting(_integer(0, 64)),
     "num_thread": Setting(_integer(0, 1024)),
     "use_mlock": Setting(_boolean),
     "flash_attention": Setting(_boolean, "OLLAMA_FLASH_ATTENTION"),

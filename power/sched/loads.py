@@ -49,6 +49,7 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
         disk_folder=str(config.data_dir / "cache" / "prefixes"),
         disk_bytes=config.disk_bytes,
         step_seconds=config.step_ms / 1000,
+        n_draft=config.prompt_lookup,
         # Some may be late on a busy machine, and still none is missing.
         alive_seconds=min(5.0, config.hang_seconds / 5),
         adapters=tuple((str(path), 1.0) for path in stored.adapters),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from power.worker.batch import Chunk, Pace, Work, plan_step
 from power.worker.disk import Disk
 from power.worker.llama import DecodeFailure, Llama
+from power.worker.lookup import Economics
 from power.worker.memory import Memory
 from power.worker.prefix import Rows
 from power.worker.sampler import NothingToSample
@@ -52,6 +53,8 @@ class Lane:
         self._pace = pace
         self._memory = Memory(llama, rows, disk)
         self._shares = shares
+        self._economics = Economics(llama.n_draft)
+        self._drafts: dict[int, list[int]] = {}  # by sequence, for the next step
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
@@ -154,13 +157,40 @@ class Lane:
         for sequence in [s for s in self.running if s.overflows]:
             self._shift(sequence)
         work = [self._look_at(sequence) for sequence in self.running]
-        chunks = plan_step(work, self._pace.extra(self.n_decoding))
-        n_tokens = sum(chunk.n_tokens for chunk in chunks)
+        chunks = self._draft(plan_step(work, self._pace.extra(self.n_decoding)))
+        n_tokens = sum(self._n_rows(chunk) for chunk in chunks)
         self._memory.do(self._rows.make_room(n_tokens))
         if self._rows.n_free < n_tokens and len(self.running) > 1:
             self._pause(self.running[-1])
             return self._plan()
         return chunks
+
+    def _draft(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Guess what may come next, where checking it in the same step is worth it: never beside a prompt."""
+        self._drafts.clear()
+        n_left = self.llama.n_draft
+        if not n_left or any(chunk.n_tokens > 1 or not self.running[chunk.which].decodes for chunk in chunks):
+            return chunks
+        return [self._draft_for(chunk, len(chunks), n_left - self._n_drafted) for chunk in chunks]
+
+    def _draft_for(self, chunk: Chunk, n_decoding: int, n_left: int) -> Chunk:
+        sequence = self.running[chunk.which]
+        if not sequence.draft(1):  # the usual case, and found out at once
+            return chunk
+        n = self._economics.best(n_decoding, sequence.trust.p, min(n_left, sequence.n_draftable))
+        if not n:
+            sequence.trust.rest()
+            return chunk
+        drafts = self._drafts[sequence.id] = sequence.draft(n)
+        return Chunk(chunk.which, chunk.n_tokens, 1 + len(drafts))
+
+    @property
+    def _n_drafted(self) -> int:
+        return sum(map(len, self._drafts.values()))
+
+    def _n_rows(self, chunk: Chunk) -> int:
+        """Cells that the chunk takes, its drafts' too."""
+        return chunk.n_tokens + len(self._drafts.get(self.running[chunk.which].id, ()))
 
     def _look_at(self, sequence: Sequence) -> Work:
         turn = self._rows.turn(sequence.row)
@@ -176,7 +206,8 @@ class Lane:
         began = perf_counter()
         for which, n, n_logits in chunks:
             sequence = self.running[which]
-            self.llama.add(sequence.row, sequence.n_past, sequence.next_tokens(n), n_logits=n_logits)
+            tokens = [*sequence.next_tokens(n), *self._drafts.get(sequence.id, ())]
+            self.llama.add(sequence.row, sequence.n_past, tokens, n_logits=n_logits)
         logits = self.llama.decode()
         for sequence in self.running:
             sequence.n_passed_over += 1
@@ -185,15 +216,23 @@ class Lane:
             self._memory.do(self._rows.extend(sequence.row, sequence.next_tokens(n)))
             sequence.advance(n)
         # llama_decode may return before a GPU is done; reading the logits waits for it.
-        self._pace.record(sum(chunk.n_tokens for chunk in chunks), perf_counter() - began)
-        return self._report([self.running[chunk.which] for chunk in chunks if chunk.n_logits], logits)
+        n_tokens, seconds = sum(self._n_rows(chunk) for chunk in chunks), perf_counter() - began
+        self._pace.record(n_tokens, seconds)
+        if all(chunk.n_tokens == 1 for chunk in chunks):
+            self._economics.record(n_tokens, seconds)
+        return self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
 
-    def _report(self, ready: list[Sequence], logits: NDArray[np.float32]) -> list[Event]:
+    def _report(self, ready: list[tuple[Sequence, int]], logits: NDArray[np.float32]) -> list[Event]:
+        """What came of a step in which each sequence got so many rows of the logits."""
         pieces: list[Piece] = []
         ends: list[Event] = []
-        for sequence, row in zip(ready, logits, strict=True):
+        at = 0
+        for sequence, n_logits in ready:
+            if not n_logits:
+                continue
+            rows, at = logits[at : at + n_logits], at + n_logits
             try:
-                piece = sequence.step(row)
+                piece = self._choose(sequence, rows)
             except NothingToSample as error:
                 ends.append(self._fail(sequence, str(error)))
                 continue
@@ -204,9 +243,25 @@ class Lane:
                 ends.append(sequence.done())
         return [Step(tuple(pieces)), *ends] if pieces else ends
 
+    def _choose(self, sequence: Sequence, logits: NDArray[np.float32]) -> Piece | None:
+        """The sequence's next token, or tokens if some were drafted; of drafts only the right ones stay."""
+        drafts = self._drafts.get(sequence.id)
+        if not drafts:
+            return sequence.step(logits[0])
+        try:
+            piece, n_right = sequence.check(drafts, logits)
+            self._memory.do(self._rows.extend(sequence.row, drafts[:n_right]))
+            sequence.advance(n_right)
+            return piece
+        finally:
+            self.llama.cut(sequence.row, sequence.n_past)
+
     def _make_do(self, chunks: list[Chunk], error: DecodeFailure) -> tuple[list[Chunk], list[Event]]:
         """After a failed step: what to try instead, with less in it or fewer sequences; and who failed."""
         if error.no_room:
+            if self._drafts:
+                self._drafts.clear()
+                return [Chunk(which, n, min(n_logits, 1)) for which, n, n_logits in chunks], []
             if idle := self._rows.make_room(self._rows.n_cells):
                 self._memory.do(idle)
                 return chunks, []

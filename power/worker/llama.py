@@ -40,6 +40,7 @@ class Llama:
         n_ctx_max: tokens one sequence may use at most.
         n_cells: tokens all rows of the KV cache may hold together.
         n_rows: rows of the KV cache, for one sequence each.
+        n_draft: drafted tokens that a step may check.
         can_cut: whether a row can be cut and shared at any token (attention), or not (recurrent, hybrid).
         can_shift: whether tokens in a row can move to earlier positions.
     """
@@ -60,6 +61,7 @@ class Llama:
         self.n_rows = 1 if alone else load.n_slots
         self._spare = self.n_rows  # one row more than there are slots, for parts of others
         self.n_batch = max(load.n_batch, load.n_slots)
+        self.n_draft = 0 if alone or not self.can_cut else min(load.n_draft, self.n_batch - self.n_rows)
         self.context = self._open_context(weights.n_ctx if alone else load.n_pool or weights.n_ctx * load.n_slots)
         self.n_cells: int = c.llama_n_ctx(self.context)
         self.n_ctx = min(self.n_ctx, self.n_cells)
@@ -68,7 +70,7 @@ class Llama:
         self.can_shift = self.can_cut and bool(c.llama_memory_can_shift(self._memory))
         self._n_swa: int = c.llama_model_n_swa(weights.model)
         self._batch = Batch(self.n_batch)
-        self._n_logits = self.n_rows
+        self._n_logits = self.n_rows + 1 + self.n_draft
         self._logits_at = 0
         self._logits = np.empty((0, 0), np.float32)
         self._warm_up()
@@ -163,9 +165,9 @@ class Llama:
         params.n_batch = self.n_batch
         params.n_ubatch = min(N_UBATCH, self.n_batch)
         params.n_seq_max = self.n_rows + 1  # and a spare one, for parts of a row
-        # At most one row of logits per sequence and step; llama.cpp would keep room for one per token
-        # (n_batch of them), and never keeps less than one per row.
-        params.n_outputs_max = self.n_rows + 1
+        # At most one row of logits per sequence and step, and one for each drafted token; llama.cpp would keep
+        # room for one per token (n_batch of them), and never keeps less than one per row.
+        params.n_outputs_max = min(self.n_rows + 1 + self.n_draft, self.n_batch)
         context = self.weights.open_context(params)
         if not c.llama_get_causal_attn(context):
             raise LoadFailure(f"the model {self.weights.load.path} does not support generate")

@@ -13,6 +13,8 @@ from power.stream.align import InStep
 from power.stream.stop import StopMatcher
 from power.stream.utf8 import Utf8Decoder
 from power.worker.logprobs import Distribution
+from power.worker.lookup import Lookup, Trust
+from power.worker.radix import common_prefix
 from power.worker.sampler import Sampler
 from power.worker.thinking import ThinkingBudget
 from power.worker.vocab import Vocab
@@ -33,6 +35,7 @@ class Sequence:
         tokens: prompt and answer; the first `n_past` of them are in the row.
         n_passed_over: steps since it last had a part in one.
         ended: why it has ended, once it has.
+        trust: how far drafts for it can be trusted.
     """
 
     def __init__(self, start: Start, prompt: list[int], n_ctx: int, sampler: Sampler, vocab: Vocab) -> None:
@@ -62,6 +65,10 @@ class Sequence:
         self._utf8 = Utf8Decoder()
         self._stop = StopMatcher(start.stop)
         self._logprobs = InStep()
+        self._lookup = Lookup()
+        self.trust = Trust()
+        self._n_draft_max = start.n_draft
+        self._n_drafted = self._n_accepted = 0
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
 
     @property
@@ -106,6 +113,7 @@ class Sequence:
         """
         n_discard = max((self._n_ctx - self._n_keep) // 2, len(self.tokens) - self._n_ctx, 1)
         del self.tokens[self._n_keep : self._n_keep + n_discard]
+        self._lookup.forget()
         return self._n_keep, n_discard
 
     def accept(self) -> list[Event]:
@@ -149,6 +157,39 @@ class Sequence:
         logprobs = self._logprobs.release(len(text), ended=self.ended is not None)
         return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
 
+    @property
+    def n_draftable(self) -> int:
+        """How many tokens may be drafted for it: so that context and answer still have room for what follows them."""
+        room = min(self._n_ctx - len(self.tokens), self._n_predict - self._n_generated - 1)
+        return max(0, room if self._n_draft_max < 0 else min(room, self._n_draft_max))
+
+    def draft(self, n: int) -> list[int]:
+        """At most `n` tokens that may come next."""
+        return self._lookup.draft(self.tokens, n)
+
+    def check(self, drafts: Tokens[int], logits: NDArray[np.float32]) -> tuple[Piece | None, int]:
+        """Choose the next tokens, as long as the drafts are what is chosen.
+
+        The row holds all tokens and, behind them, the drafts; `logits` are those
+        after the last token and after each draft.
+
+        Returns:
+            What was added, and how many of the drafts were right: so many of them stay in the row.
+        """
+        start = len(self.tokens)
+        pieces = []
+        while self.ended is None:
+            known = self.tokens[start:]
+            # More than one may have come of one choice: what a grammar forces.
+            if len(known) > len(drafts) or known != list(drafts[: len(known)]):
+                break
+            pieces.append(self.step(logits[len(known)]))
+        n_right = common_prefix(self.tokens[start:], list(drafts))
+        self._n_drafted += len(drafts)
+        self._n_accepted += n_right
+        self.trust.record(len(drafts), n_right)
+        return join([piece for piece in pieces if piece is not None]), n_right
+
     def append_known(self, tokens: Tokens[int]) -> Piece:
         """Go on with tokens that are certain, whatever the logits would say.
 
@@ -172,6 +213,8 @@ class Sequence:
             n_generated=self._n_generated,
             prefill_ns=self._first_at - self._seated_at,
             decode_ns=self._last_at - self._first_at,
+            n_drafted=self._n_drafted,
+            n_accepted=self._n_accepted,
         )
 
     def close(self) -> None:
@@ -227,3 +270,15 @@ class Sequence:
         rest = self._utf8.flush()
         self._logprobs.complete(rest)
         return self._stop.feed(rest) + self._stop.flush()
+
+
+def join(pieces: list[Piece]) -> Piece | None:
+    """Pieces of one sequence as one; None if there is none."""
+    if len(pieces) < 2:
+        return pieces[0] if pieces else None
+    return Piece(
+        pieces[0].id,
+        "".join(piece.text for piece in pieces),
+        tuple(token for piece in pieces for token in piece.tokens),
+        tuple(logprob for piece in pieces for logprob in piece.logprobs),
+    )

@@ -68,6 +68,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     n_pool: int = 0  # tokens all sequences may have together; 0: n_ctx for each slot
     disk_folder: str = ""  # where what was computed is kept for later workers
     disk_bytes: int = 0  # that may be there, for all models together; 0: nothing is kept
+    n_draft: int = 0  # tokens that prompt lookup may draft in a step, for all sequences together; 0: none
     step_seconds: float = 0.1  # that a step should take while somebody waits for the next token
     embeds: bool = False  # for embeddings or scores alone: there will be no Start
     pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
@@ -86,6 +87,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     rules: dict[str, Expr] = {}  # the same, read; without them nothing can be known ahead
     shift: bool = False  # go on when the context is full, without the oldest half of what is not kept
     n_keep: int = 0  # the prompt's first tokens that a shift keeps, BOS not counted; negative: all of the prompt
+    n_draft: int = -1  # tokens that may be drafted for it in a step; negative: as many as for anybody
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
     deterministic: bool = False  # compute it apart, in steps that nothing else has a part in
@@ -196,6 +198,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     n_generated: int
     prefill_ns: int
     decode_ns: int
+    n_drafted: int = 0  # tokens, of which `n_accepted` were right
+    n_accepted: int = 0
 
 
 class Embedded(msgspec.Struct, frozen=True, tag="embedded"):

@@ -58,6 +58,8 @@ class LoadLike(Protocol):
     def n_gpu_layers(self) -> int: ...
     @property
     def embeds(self) -> bool: ...
+    @property
+    def n_draft(self) -> int: ...
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     flash_attention: bool | None = None
     n_gpu_layers: int = 0  # those that there is a GPU for
     embeds: bool = False  # for embeddings or scores alone
+    n_draft: int = 0  # tokens guessed ahead in a step
 
     @classmethod
     def of(cls, load: LoadLike, *, has_gpu: bool) -> Serving:
@@ -84,6 +87,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             flash_attention=load.flash_attention,
             n_gpu_layers=load.n_gpu_layers if has_gpu else 0,
             embeds=load.embeds,
+            n_draft=load.n_draft,
         )
 
     def settings(self, shape: ModelShape) -> Settings:
@@ -97,7 +101,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             n_seq_max=self.n_slots + 1,  # one spare, for parts of others
             n_batch=n_batch,
             n_ubatch=min(N_UBATCH, n_batch),
-            n_outputs=self.n_slots + 1,
+            n_outputs=self.n_slots + 1 + self.n_draft,
             kv_type=self.kv_type,
             flash_attention=self.flash_attention is not False,
             n_gpu_layers=self.n_gpu_layers,
