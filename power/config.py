@@ -41,7 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     num_parallel: int = 4  # slots per model
     max_queue: int = 512  # requests that may wait for a slot, per model; and for a load, over all models
     max_queue_total: int = 2048  # requests that may wait, over all models
-    prompt_lookup: int = 8  # tokens guessed ahead from the text so far, in a step and for all sequences; 0: none
+    prompt_lookup: int = 15  # tokens guessed ahead from the text so far, in a step and for all sequences; 0: none
     max_queue_seconds: float = math.inf  # from a request to its slot; inf: as long as it takes
     num_thread: int = 0  # 0: as many as there are physical cores
     use_mlock: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.copy_model import write_copy_model
 from power.options import Sampling
 from tests.worker.harness import GREEDY, Answer, Worker, open_worker
 from tests.worker.models import write_model, write_recurrent_model, write_sliding_model
@@ -126,3 +127,14 @@ def test_a_context_that_shifts_goes_on(path: Path) -> None:
 
     assert len(answer.tokens) == 150
     assert answer.tokens[:40] == plain.tokens[:40]
+
+
+def test_of_a_text_that_is_copied_nearly_all_is_drafted_and_right(tmp_path: Path) -> None:
+    text = tuple(3 + n * 7 % 509 for n in range(300))  # each token once
+    with open_worker() as worker:
+        worker.load(write_copy_model(tmp_path / "copy.gguf"), n_draft=8, n_ctx=1024)
+        answer = worker.answer((*text, text[0]), n_predict=300)
+
+    n_drafted, n_accepted = counts(answer)
+    assert answer.tokens == (*text[1:], text[0])
+    assert n_accepted == n_drafted
