@@ -16,11 +16,12 @@ from typing import NamedTuple
 # Tokens a step may have together: few different shapes, and from 64 on whole tiles. Flash attention on
 # a CPU takes queries in tiles of 64 (ggml-cpu/ops.cpp): 67 tokens took 520 ms where 64 took 370 (0.5B,
 # one thread). Below, a token of 8 costs 2.5 times as much as one of 64, of 16 twice, of 24 1.25 times.
-SIZES = (4, 8, 16, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TILE = 64  # the first step's size, when nothing is known
 STEP_SECONDS = 0.1  # that a step should take while others wait for their next token
 # A step may take so many times the target: half the work for each token is worth a little more time.
 LENIENCE = 1.4
+SLOWDOWN = 3  # times what those that decode take by themselves is never too long: or prompts of slow models would crawl
 PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
 HOPE = 0.75  # of what it would take in proportion to a smaller one, a larger step is hoped to take
 FORGETTING = 0.99  # per step of one size, of how slow the next one was: where there is hope, it is tried again
@@ -103,6 +104,8 @@ class Pace:
     def extra(self, n_decoding: int) -> int:
         """Tokens for the next step beside one for each of `n_decoding` sequences that wait for their next one."""
         aim = self._target * (LENIENCE if n_decoding else PATIENCE)
+        if n_decoding:
+            aim = max(aim, SLOWDOWN * self._seconds.get(_size_of(n_decoding), 0))
         sizes = [size for size in SIZES if size < self._n_batch] + [self._n_batch]
         fitting = [size for size in sizes if self._estimate(size) <= aim]
         return max(0, max(fitting, default=sizes[0]) - n_decoding)

@@ -3,7 +3,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import HOPE, LENIENCE, PATIENCE, SIZES, STEP_SECONDS, TILE, Chunk, Pace, Work, plan_step
+from power.worker.batch import (
+    HOPE,
+    LENIENCE,
+    PATIENCE,
+    SIZES,
+    SLOWDOWN,
+    STEP_SECONDS,
+    TILE,
+    Chunk,
+    Pace,
+    Work,
+    plan_step,
+)
 
 
 @st.composite
@@ -99,7 +111,7 @@ def test_a_step_stays_near_its_target_once_the_speed_is_known(
         pace.record(n, n * seconds_per_token)
     n = pace.extra(n_decoding) + n_decoding
 
-    aim = STEP_SECONDS * (LENIENCE if n_decoding else PATIENCE)
+    aim = max(STEP_SECONDS * (LENIENCE if n_decoding else PATIENCE), SLOWDOWN * 2 * n_decoding * seconds_per_token)
     # Now and then a size is tried again that was too slow by no more than could be hope.
     assert n <= max(SIZES[0], n_decoding) or n * seconds_per_token <= aim / HOPE * 1.01
     assert n <= max(n_batch, n_decoding)
@@ -114,6 +126,15 @@ def test_a_size_that_was_slow_once_is_tried_again() -> None:
         pace.record(pace.extra(1) + 1, 0.01)
 
     assert small < TILE <= pace.extra(1)
+
+
+def test_prompts_go_on_where_a_single_token_takes_longer_than_the_target() -> None:
+    pace = Pace(512)
+    for _ in range(20):
+        pace.record(1, 0.5)
+        pace.record(8, 1.0)
+
+    assert pace.extra(1) >= 7
 
 
 @given(st.integers(1, 64), st.integers(0, 80))
