@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from power.grammar import JSON_GRAMMAR, parse_gbnf, schema_to_gbnf
+from power.grammar.compose import literal
 from power.worker import grammar as grammar_module
 from power.worker.candidates import Candidates
 from power.worker.grammar import Grammar, Grammars
@@ -189,3 +190,22 @@ def test_a_grammar_that_is_used_again_is_known_already(grammars: Grammars, vocab
         grammar.close()
 
     assert [tuple(one) for one in ids] == ids
+
+
+@pytest.mark.parametrize("machine", [True, False])
+def test_a_grammar_may_ask_for_control_tokens_that_an_answer_shows(
+    grammars: Grammars, vocab: Vocab, machine: bool
+) -> None:
+    mark = next(token for token in range(vocab.n_tokens) if not vocab.piece(token) and not vocab.is_eog(token))
+    name = vocab.text(mark)
+    text = f"root ::= [a-z]* {literal(name)} [0-9]"
+    grammar = grammars.open(text, parse_gbnf(text).rules if machine else {}, (name,))
+
+    grammar.accept(vocab.tokenize("ab")[0])
+    assert grammar.allows(mark)
+    assert mark in grammar.allowed(np.zeros(vocab.n_tokens, np.float32), 0)
+    grammar.accept(mark)
+    assert not grammar.allows(mark)
+    grammar.accept(vocab.tokenize("7")[0])
+    assert grammar.is_complete is machine
+    grammar.close()

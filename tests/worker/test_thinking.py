@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from power.grammar import parse_gbnf
 from power.options import Sampling
 from power.stream.blocks import Thinking
 from tests.worker.harness import GREEDY, Worker
@@ -61,3 +62,14 @@ def test_control_tokens_show_where_they_are_marks(worker: Worker) -> None:
     assert worker.answer(PROMPT, sampling=only_bos, n_predict=3).text == ""
     assert worker.answer(PROMPT, sampling=only_bos, n_predict=3, visible=("a<s>b",)).text == "<s><s><s>"
     assert worker.answer(PROMPT, sampling=GREEDY, visible=("<s>",)).text == worker.answer(PROMPT).text
+
+
+def test_control_tokens_come_where_a_grammar_asks_for_them(worker: Worker) -> None:
+    grammar = 'root ::= "<s>" "yes" "<s>"'
+
+    shown = worker.answer(PROMPT, n_predict=20, grammar=grammar, rules=parse_gbnf(grammar).rules, visible=("<s>",))
+    spelt = worker.answer(PROMPT, n_predict=20, grammar=grammar, rules=parse_gbnf(grammar).rules)
+
+    assert shown.text == spelt.text == "<s>yes<s>"
+    assert BOS in shown.tokens
+    assert BOS not in spelt.tokens  # which say nothing, so that the same is written in letters

@@ -18,7 +18,7 @@ from power.grammar.compose import literal, up_to
 from power.grammar.dialects.dialect import ID, INDEX, NAME, Dialect, Syntax
 from power.grammar.dialects.marks import overlap
 from power.grammar.dialects.rawvalues import Nested, listed, raw_text, raw_value, required_of, slug, with_words
-from power.grammar.dialects.rulebook import Rulebook, marks
+from power.grammar.dialects.rulebook import LINES, Rulebook, marks
 from power.grammar.dialects.typed import TYPES, Schema, types_of
 from power.grammar.errors import SchemaError
 from power.messages import Tool
@@ -76,7 +76,12 @@ class _Calls:
         if parallel and dialect.parallel:
             self._rules.add("more-calls", f'{separator} {again} {call} {close} more-calls | ""')
             more = "more-calls"
-        return f"{opened} {call} {close} {more} {self._marks(dialect.section_close)}"
+        section = f"{call} {close} {more} {self._marks(dialect.section_close)}"
+        if more and dialect.repeats_section:
+            whole = self._marks(dialect.opening)
+            self._rules.add("more-sections", f'{LINES} {whole} {section} more-sections | ""')
+            section += " more-sections"
+        return f"{opened} {section}"
 
     def _marks(self, text: str) -> str:
         """Marks, with what belongs into their holes."""

@@ -89,6 +89,15 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(mark for text in texts for mark in _MARK.findall(text)))
 
     @property
+    def repeats_section(self) -> bool:
+        """Whether an answer may have several sections.
+
+        A template that loops over calls between two tags shows nothing but tags of a
+        section, though its model was taught to put each call between tags.
+        """
+        return bool(self.section_close.strip()) and not self.call_open.strip() and not self.section_open.endswith("[")
+
+    @property
     def is_typed(self) -> bool:
         """Whether the text of a parameter says if it is a string."""
         return len({end for _, end in self.key_ends}) > 1

@@ -162,6 +162,13 @@ def _marks(probe: _Probe, first: tuple[str, str], pair: tuple[str, str, str] | N
     call_close = common_prefix(middle[: len(middle) - len(call_open)], last)
     separator = middle[len(call_close) : len(middle) - len(call_open)]
     section_open = opening[: len(opening) - len(call_open)]
+    if (
+        section_open.rstrip().endswith("[")
+        and last[len(call_close) :].lstrip().startswith("]")
+        and not separator.strip()
+    ):
+        # Go templates loop without an index, and leave out the commas of what is JSON for their models.
+        separator = "," if call_open[:1].isspace() else ", "
     if not section_open.strip():
         blank = call_open[: len(call_open) - len(call_open.lstrip())]
         separator, call_open, section_open = separator + blank, call_open.lstrip(), ""
