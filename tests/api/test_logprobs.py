@@ -71,7 +71,7 @@ def test_native_logprobs_are_of_the_whole_answer(http: httpx.Client, stop: Any) 
     body = {
         "model": "tiny",
         "prompt": "Who are you?",
-        "raw": True,
+        "think": False,
         "stream": False,
         "logprobs": True,
         "options": {"num_predict": 30, "stop": stop, **WILD},
