@@ -21,8 +21,8 @@ class FunctionReply(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
 
 
-class ToolCallReply(msgspec.Struct, frozen=True):
-    id: str
+class ToolCallReply(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    id: str = ""  # of chat
     function: FunctionReply
 
 
@@ -103,7 +103,8 @@ class NativeEncoder:
         first = self._n_calls
         self._n_calls += len(calls)
         return [
-            ToolCallReply(call.id, FunctionReply(first + i, call.name, call.arguments)) for i, call in enumerate(calls)
+            ToolCallReply(id=call.id, function=FunctionReply(first + i, call.name, call.arguments))
+            for i, call in enumerate(calls)
         ]
 
 
@@ -113,20 +114,26 @@ class ChatEncoder(NativeEncoder):
 
 
 class GenerateEncoder(NativeEncoder):
-    """Generate's stream; the last line also has the tokens of prompt and answer, to go on from."""
+    """Generate's stream.
+
+    The last line also has the tokens of prompt and answer, to go on from, and all
+    calls: without ids, since no result is sent back here.
+    """
 
     def __init__(self, model: str, reply: Reply | None = None) -> None:
         super().__init__(model)
         self._tokens = list(reply.prompt_tokens) if reply else []
         self._want_tokens = bool(self._tokens)
+        self._called: list[ToolCallReply] = []
 
     def text(self, event: Text) -> bytes:
         if self._want_tokens:
             self._tokens += event.tokens
-        return super().text(event)
+        self._called += self._calls(event.tool_calls)
+        return super().text(msgspec.structs.replace(event, tool_calls=()))
 
     def finished(self, event: Finished) -> bytes:
-        chunk = self.chunk(**self.place("", "", []), **_metrics(event), context=tuple(self._tokens))
+        chunk = self.chunk(**self.place("", "", self._called), **_metrics(event), context=tuple(self._tokens))
         return line_bytes(chunk) + b"\n"
 
     def whole(self, answer: Answer) -> Chunk:
@@ -134,7 +141,8 @@ class GenerateEncoder(NativeEncoder):
         return msgspec.structs.replace(super().whole(answer), context=context)
 
     def place(self, content: str, thinking: str, calls: list[ToolCallReply]) -> dict[str, Any]:
-        return {"response": content, "thinking": thinking, "tool_calls": calls}
+        nameless = [ToolCallReply(function=call.function) for call in calls]
+        return {"response": content, "thinking": thinking, "tool_calls": nameless}
 
 
 def _logprobs(items: tuple[Logprob, ...]) -> list[LogprobReply]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ import jsonschema
 import ollama
 import openai
 import pytest
+
+from power.grammar.compose import literal
 
 WEATHER = {
     "type": "object",
@@ -89,6 +92,60 @@ def test_a_required_call_is_streamed_as_it_is_given_whole(openai_client: openai.
     assert deltas[0].name
     streamed = [(deltas[0].name, json.loads("".join(delta.arguments or "" for delta in deltas)))]
     assert streamed == called(whole)
+
+
+def test_a_streamed_answer_that_calls_ends_for_that_reason(openai_client: openai.OpenAI) -> None:
+    body = asked("Wake me.", tool_choice="required", temperature=0, parallel_tool_calls=False)
+
+    choices = [chunk.choices[0] for chunk in openai_client.chat.completions.create(**body, stream=True)]
+
+    calls = [call for choice in choices for call in choice.delta.tool_calls or ()]
+    assert [choice.finish_reason for choice in choices] == [None] * (len(choices) - 1) + ["tool_calls"]
+    assert {call.index for call in calls} == {0}
+    assert calls[0].id
+    assert calls[0].type == "function"
+    assert not any(choice.delta.content for choice in choices)
+
+
+def test_a_streamed_answer_that_could_call_and_does_not_just_stops(openai_client: openai.OpenAI) -> None:
+    body = asked("Hello!", extra_body={"num_ctx": 2048, "grammar": 'root ::= "Good morning."'})
+
+    choices = [chunk.choices[0] for chunk in openai_client.chat.completions.create(**body, stream=True)]
+
+    said = "".join(choice.delta.content or "" for choice in choices)
+    called = [call for choice in choices for call in choice.delta.tool_calls or ()]
+    assert choices[-1].finish_reason == ("tool_calls" if called else "stop")
+    assert called or said == "Good morning."
+
+
+@pytest.fixture(scope="module")
+def reader(http: httpx.Client) -> Iterator[str]:
+    """A model whose answers are read by a parser, whatever it is asked."""
+    created = http.post("/api/create", json={"model": "reader", "from": "tiny", "parser": "qwen3", "stream": False})
+    assert created.status_code == 200, created.text
+    yield "reader"
+    http.request("DELETE", "/api/delete", json={"model": "reader"})
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_generate_gives_calls_at_its_end_and_without_ids(http: httpx.Client, reader: str, raw: bool) -> None:
+    call = '<tool_call>\n{"name": "stop", "arguments": {"now": true}}\n</tool_call>'
+    grammar = f'root ::= "I will." {literal(call + call.replace("true", "false"))}'
+    body = {"model": reader, "prompt": "Stop!", "grammar": grammar, "think": False, "raw": raw}
+
+    lines = [json.loads(line) for line in http.post("/api/generate", json=body).iter_lines()]
+    whole = http.post("/api/generate", json={**body, "stream": False}).json()
+
+    calls = [
+        {"function": {"index": n, "name": "stop", "arguments": {"now": now}}} for n, now in enumerate((True, False))
+    ]
+    if raw:  # nothing is known of how a raw prompt is answered
+        calls = []
+    assert whole.get("tool_calls", []) == lines[-1].get("tool_calls", []) == calls
+    assert not any("tool_calls" in line for line in lines[:-1])
+    assert "".join(line["response"] for line in lines) == whole["response"]
+    assert whole["response"].startswith("I will.")
+    assert raw or whole["response"] == "I will."
 
 
 def test_with_none_no_tool_is_offered_or_called(openai_client: openai.OpenAI) -> None:
