@@ -23,6 +23,7 @@ STEP_SECONDS = 0.1  # that a step should take while others wait for their next t
 LENIENCE = 1.4
 SLOWDOWN = 3  # times what those that decode take by themselves is never too long: or prompts of slow models would crawl
 PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
+LEAST_PREFILL = 32  # tokens of a step when nobody waits for one, however long it takes: fewer cost twice as much each
 HOPE = 0.75  # of what it would take in proportion to a smaller one, a larger step is hoped to take
 FORGETTING = 0.99  # per step of one size, of how slow the next one was: where there is hope, it is tried again
 FAIR_SHARE = 4  # one part in so many of the prompts' tokens goes to who was passed over most
@@ -108,7 +109,8 @@ class Pace:
             aim = max(aim, SLOWDOWN * self._seconds.get(_size_of(n_decoding), 0))
         sizes = [size for size in SIZES if size < self._n_batch] + [self._n_batch]
         fitting = [size for size in sizes if self._estimate(size) <= aim]
-        return max(0, max(fitting, default=sizes[0]) - n_decoding)
+        least = sizes[0] if n_decoding else min(LEAST_PREFILL, self._n_batch)
+        return max(0, max(fitting, default=least) - n_decoding, 0 if n_decoding else least)
 
     def prefill(self, n_decoding: int) -> int:
         """The same, but something always goes on."""
