@@ -30,7 +30,7 @@ async def open_power(folder: Path, extra: dict[str, Any]) -> AsyncIterator[Any]:
         async def find(name: str) -> StoredModel:
             return store.find(name)
 
-        yield SimpleNamespace(find=find)
+        yield SimpleNamespace(find=find, config=config)
 
 
 async def test_prefix_and_suffix_go_around_the_gap(tmp_path: Path) -> None:

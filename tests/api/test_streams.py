@@ -91,29 +91,28 @@ async def test_an_openai_chat_has_thinking_before_content_in_events_of_their_own
 
     chunks = sse_events(await stream(events, openai_replies.ChatEncoder("m", include_usage=True)))
 
-    *choices, finish = [chunk["choices"][0] for chunk in chunks[:4]]
+    *choices, finish = [chunk["choices"][0] for chunk in chunks[:5]]
     assert [choice["delta"] for choice in choices] == [
         {"role": "assistant", "content": "", "reasoning": "hm", "reasoning_content": "hm"},
         {"content": "Hi"},
         {
             "content": "",
-            "tool_calls": [
-                {"id": CALL.id, "index": 0, "type": "function", "function": {"name": "f", "arguments": '{"x":"é"}'}}
-            ],
+            "tool_calls": [{"id": CALL.id, "index": 0, "type": "function", "function": {"name": "f", "arguments": ""}}],
         },
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"x":"é"}'}}]},
     ]
     assert choices[1]["logprobs"] == {
         "content": [{"token": "Hi", "logprob": -0.25, "bytes": [72, 105], "top_logprobs": []}]
     }
     assert "logprobs" not in choices[0]
     assert finish == {"index": 0, "delta": {}, "finish_reason": "tool_calls"}
-    assert chunks[4]["usage"] == {
+    assert chunks[5]["usage"] == {
         "prompt_tokens": 9,
         "completion_tokens": 3,
         "total_tokens": 12,
         "prompt_tokens_details": {"cached_tokens": 4},
     }
-    assert chunks[5] == "[DONE]"
+    assert chunks[6] == "[DONE]"
 
 
 async def test_an_empty_answer_still_opens_with_a_role() -> None:
@@ -207,8 +206,9 @@ async def test_a_stream_adds_up_to_the_whole_answer_in_chat(texts: list[Text]) -
     messages = [line["message"] for line in lines]
     for field, empty in (("content", ""), ("thinking", ""), ("tool_calls", [])):
         assert joined(messages, field, empty) == native.get(field, empty)
-    for field, empty in (("content", ""), ("reasoning", ""), ("tool_calls", [])):
-        assert joined(deltas, field, empty) == openai.get(field, empty)
+    for field in ("content", "reasoning"):
+        assert joined(deltas, field, "") == openai.get(field, "")
+    assert joined_calls(deltas) == openai.get("tool_calls", [])
     assert native["content"] == openai["content"] == answer.content
 
 
@@ -216,3 +216,12 @@ def joined(parts: list[dict[str, Any]], field: str, empty: Any) -> Any:
     for part in parts:
         empty = empty + part.get(field, type(empty)())
     return empty
+
+
+def joined_calls(deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls as OpenAI's clients put them together: what comes under an index is added to what came before."""
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in (piece for delta in deltas for piece in delta.get("tool_calls", [])):
+        if (call := calls.setdefault(piece["index"], piece)) is not piece:
+            call["function"]["arguments"] += piece["function"]["arguments"]
+    return list(calls.values())
