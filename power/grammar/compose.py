@@ -44,6 +44,11 @@ def renamed(grammar: str, names: Mapping[str, str]) -> str:
     return _TOKEN.sub(lambda match: names.get(match[1], match[0]) if match[1] else match[0], grammar)
 
 
+def names_in(body: str) -> list[str]:
+    """The rules that a rule refers to."""
+    return [match[1] for match in _TOKEN.finditer(body) if match[1]]
+
+
 def up_to(tag: str, name: str, *, then: str = "", may_end: bool = False) -> list[str]:
     """Rules `NAME-0` …: any text whose first `tag` is its end, and the rule `then` behind it.
 

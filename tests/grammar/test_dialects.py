@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.grammar import AnswerReader, parse_gbnf
-from power.grammar.dialects import Dialect, Syntax
+from power.grammar.dialects import HERMES, Dialect, Syntax
 from power.grammar.dialects.constrain import calls_grammar, lazy_grammar
 from power.grammar.dialects.writing import write_calls
 from power.messages import ToolCall
@@ -133,3 +133,25 @@ def test_a_grammar_of_calls_lets_through_what_is_written(engine: Engine) -> None
             assert not engine.accepts(lazy, text.replace("find_it", "lose_it"))
         if len(calls) == 2:
             assert not engine.accepts(calls_grammar(dialect, TOOLS, parallel=False, must=True), text)
+
+
+def test_what_tools_have_in_common_is_in_their_grammar_once(engine: Engine) -> None:
+    properties: dict[str, Any] = {"text": {"type": "string"}, "next": {"$ref": "#/$defs/node"}}
+    defined = {"node": {"type": "object", "properties": properties}}
+    day = {"type": "string", "format": "date"}
+
+    def tool(i: int) -> dict[str, Any]:
+        fields = {f"p{i}": {"$ref": "#/$defs/node"}, "day": day}
+        return {"name": f"tool_{i}", "parameters": {"type": "object", "properties": fields, "$defs": defined}}
+
+    def call(i: int, key: int, end: str = "29") -> str:
+        arguments = {f"p{key}": {"text": "a", "next": {"text": "b"}}, "day": f"2024-02-{end}"}
+        return write_calls(HERMES, [ToolCall(name=f"tool_{i}", arguments=arguments, id="a1b2c3d4e")])
+
+    few, many = (calls_grammar(HERMES, [*map(tool, range(n))], parallel=False, must=True) for n in (1, 20))
+
+    assert many.count("-02-29") == few.count("-02-29") > 0
+    for i in (0, 19):
+        assert engine.accepts(many, call(i, i))
+    assert not engine.accepts(many, call(1, 2))
+    assert not engine.accepts(many, call(1, 1, end="30"))

@@ -1,8 +1,14 @@
-"""GBNF rules that are gathered from several places under names of their own."""
+"""GBNF rules that are gathered from several places under names of their own.
+
+Tools are alike: a date, a list of texts, an argument called `path`.  What says the
+same is there once, so that the grammar of sixty tools can still be followed.
+"""
 
 from __future__ import annotations
 
-from power.grammar.compose import literal, renamed, up_to
+from collections.abc import Iterator
+
+from power.grammar.compose import literal, names_in, renamed, up_to
 from power.grammar.spelling import SHARED
 
 
@@ -12,6 +18,7 @@ class Rulebook:
     def __init__(self) -> None:
         self._bodies: dict[str, str] = {}
         self._texts: dict[str, str] = {}
+        self._named: dict[str, str] = {}  # rules of schemas, by their bodies
 
     def add(self, name: str, body: str) -> str:
         """A rule; it gets another name if that one is taken by another rule."""
@@ -25,8 +32,11 @@ class Rulebook:
         """All rules of a compiled schema; what they share with those of other schemas is there once."""
         rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines() if " ::= " in line)
         names = {rule: rule if rule in SHARED else f"{name}-{rule}" for rule in rules}
-        for rule, body in rules.items():
-            self._bodies[names[rule]] = renamed(body, names)
+        for rule in _children_first(rules):
+            body = renamed(rules[rule], names)
+            # A rule that comes back to itself has its own name in it, and is never another's like.
+            names[rule] = self._named.setdefault(body, names[rule])
+            self._bodies[names[rule]] = body
         return names["root"]
 
     def text_before(self, tag: str) -> str:
@@ -42,6 +52,21 @@ class Rulebook:
     def print(self, root: str) -> str:
         """The grammar, with `root` for its first rule's body."""
         return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for name, body in self._bodies.items())]) + "\n"
+
+
+def _children_first(rules: dict[str, str]) -> Iterator[str]:
+    """The rules that `root` needs, each behind those that it refers to, as far as they do not refer to each other."""
+    seen = {"root"}
+    path = [("root", iter(names_in(rules["root"])))]
+    while path:
+        rule, others = path[-1]
+        other = next((each for each in others if each in rules and each not in seen), None)
+        if other is None:
+            yield rule
+            path.pop()
+        else:
+            seen.add(other)
+            path.append((other, iter(names_in(rules[other]))))
 
 
 def marks(text: str) -> str:
