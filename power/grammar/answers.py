@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from power.grammar.calls import ToolCallReader, new_call_id
+from power.grammar.dialects.called import Call
 from power.grammar.dialects.channels import ANSWERS, ChannelReader, Kind
 from power.grammar.dialects.dialect import Dialect, Syntax
-from power.grammar.dialects.reading import Call
 from power.grammar.dialects.source import Source
 from power.messages import Tool, ToolCall
 from power.stream.blocks import Thinking

@@ -11,10 +11,11 @@ import secrets
 import string
 from collections.abc import Callable, Sequence
 
+from power.grammar.dialects.called import Call
 from power.grammar.dialects.dialect import HERMES, ID, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.marks import is_mark, overlap
-from power.grammar.dialects.reading import Call, CallReader
+from power.grammar.dialects.reading import CallReader
 from power.grammar.dialects.source import Reading, Source, flow, skip_space, take_loosely
 from power.grammar.dialects.typed import Tools
 from power.messages import Tool, ToolCall

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 
-from power.grammar.dialects.reading import Call, dictionary
+from power.grammar.dialects.called import Call, dictionary
 from power.grammar.dialects.source import Reading, Source, find, flow, peek_any, skip_space
 
 MESSAGE, CHANNEL, START = "<|message|>", "<|channel|>", "<|start|>"

@@ -19,6 +19,7 @@ _SPACE = re.compile(r"\s*")
 _JSON_MARKS = re.compile(r'["{}\[\]]')
 _STRING_REST = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 MAX_DEPTH = 500  # of brackets; json.loads gives up at about a thousand
+MAX_HEADER = 400  # characters between a mark and the arguments
 
 
 class Source:

@@ -1,0 +1,115 @@
+"""Read calls that have their name before their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from power.grammar.dialects.around import Around
+from power.grammar.dialects.called import Call, dictionary
+from power.grammar.dialects.dialect import Dialect, Syntax
+from power.grammar.dialects.elements import read_elements
+from power.grammar.dialects.header import Named, after_holes, read_header, words
+from power.grammar.dialects.literals import literal
+from power.grammar.dialects.parameters import ParameterReader
+from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, take_json
+from power.grammar.dialects.typed import Tools
+
+
+class NamedReader:
+    """Reads one call at a time.
+
+    Attributes:
+        unfinished: the name of a call whose arguments did not end.
+    """
+
+    def __init__(self, dialect: Dialect, around: Around, tools: Tools) -> None:
+        self._dialect = dialect
+        self._around = around
+        self._tools = tools
+        self._parameters = ParameterReader(dialect, around, tools)
+        self.unfinished = ""
+
+    def read(self, source: Source) -> Reading[list[Call] | None]:
+        """A call, if one comes next."""
+        start = source.at
+        call = yield from self._call(source)
+        if call is None:
+            source.at = start
+            return None
+        return [call]
+
+    def _call(self, source: Source) -> Reading[Call | None]:
+        if not (yield from self._around.take_open(source)):
+            return None
+        header = yield from self._header(source)
+        if header is None:
+            return None
+        self.unfinished = header.name
+        arguments = yield from self._arguments(source, header.name)
+        if arguments is None:
+            return None
+        self.unfinished = ""
+        return Call(header.name, arguments, header.id)
+
+    def _header(self, source: Source) -> Reading[Named | None]:
+        dialect = self._dialect
+        ends = words(after_holes(dialect.name_end))
+        braced = dialect.syntax in (Syntax.ARGUMENTS, Syntax.BRACES)
+        around = words(dialect.key_open), self._around.close, self._around.end
+        others = ["{"] if braced else [each[0] for each in around if each]
+        stops = others if braced or not ends else [ends[-1], *others]
+        found = yield from find(source, stops, limit=MAX_HEADER)
+        if found is None:
+            return None
+        text, stop = found
+        if stop in others:
+            source.at -= len(stop)
+        else:
+            text += stop
+        return read_header(text, opened=dialect.call_open, name_end=dialect.name_end.removesuffix("{"))
+
+    def _arguments(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
+        match self._dialect.syntax:
+            case Syntax.ARGUMENTS:
+                return (yield from self._json_arguments(source))
+            case Syntax.BRACES:
+                return (yield from self._braces(source))
+            case Syntax.ELEMENTS:
+                return (yield from self._elements(source, name))
+        return (yield from self._parameters.read(source, name))
+
+    def _json_arguments(self, source: Source) -> Reading[dict[str, Any] | None]:
+        text = yield from take_json(source)
+        arguments = dictionary(text)
+        if arguments is not None:
+            yield from self._around.take_close(source)
+        return arguments
+
+    def _braces(self, source: Source) -> Reading[dict[str, Any] | None]:
+        start, depth, quote = source.at, 0, self._dialect.quote
+        while True:
+            found = yield from find(source, ["{", "}", quote] if quote else ["{", "}"])
+            if found is None:
+                return None
+            if found[1] == quote:
+                if (yield from find(source, [quote])) is None:
+                    return None
+            else:
+                depth += 1 if found[1] == "{" else -1
+            if depth == 0:
+                break
+        try:
+            arguments = literal(source.text[start : source.at], quote=quote)
+        except (ValueError, RecursionError):
+            return None
+        yield from self._around.take_close(source)
+        return arguments if isinstance(arguments, dict) else None
+
+    def _elements(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
+        found = yield from find(source, [self._around.close[0]])
+        if found is None:
+            return None
+        try:
+            return read_elements(found[0], self._dialect.element, self._tools.schema(name))
+        except ValueError:
+            return None

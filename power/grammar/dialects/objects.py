@@ -1,0 +1,112 @@
+"""Read calls that hold their names, alone or in a list."""
+
+from __future__ import annotations
+
+import re
+
+from power.grammar.dialects.around import Around
+from power.grammar.dialects.called import ARGUMENT_KEYS, NAME_KEYS, Call, call_of
+from power.grammar.dialects.dialect import Dialect, Syntax
+from power.grammar.dialects.pythonic import python_call, take_parenthesis
+from power.grammar.dialects.source import (
+    MAX_HEADER,
+    Reading,
+    Source,
+    find,
+    peek_any,
+    skip_space,
+    take,
+    take_json,
+    take_loosely,
+)
+from power.grammar.dialects.typed import Tools
+
+_NAMED = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
+
+
+class ObjectReader:
+    """Reads JSON objects and Python calls.
+
+    Attributes:
+        unfinished: the name of a call that did not end.
+    """
+
+    def __init__(self, dialect: Dialect, around: Around, tools: Tools) -> None:
+        self._dialect = dialect
+        self._around = around
+        self._tools = tools
+        self.unfinished = ""
+
+    def read(self, source: Source) -> Reading[list[Call] | None]:
+        """A call, or a list of them, if that comes next."""
+        start = source.at
+        found = yield from self._calls(source)
+        if not found:
+            source.at = start
+            return None
+        return found
+
+    def _calls(self, source: Source) -> Reading[list[Call]]:
+        if not (yield from self._around.take_open(source)) and self._around.triggers:
+            return []
+        yield from skip_space(source)
+        in_list = yield from take(source, "[")
+        read = self._object if self._dialect.syntax is Syntax.OBJECT else self._python
+        found: list[Call] = []
+        while (call := (yield from read(source))) is not None:
+            found.append(call)
+            if not in_list and not self._around.in_section and self._around.open:
+                break
+            yield from take_loosely(source, [","])
+        closed = in_list and (yield from take_loosely(source, ["]"]))
+        while closed and (yield from take(source, "]")):
+            pass  # one too many, as models write
+        if found and self._around.close and not (yield from self._around.take_close(source)):
+            yield from skip_space(source)
+            # Something else in the place of what closes: it was about calls, not one.
+            if not (closed or source.at == len(source.text)):
+                return []
+        return found
+
+    def _object(self, source: Source) -> Reading[Call | None]:
+        start = source.at
+        yield from skip_space(source)
+        if not (yield from peek_any(source, ["{"])) or not (yield from self._is_promising(source)):
+            source.at = start
+            return None
+        text = yield from take_json(source)
+        if text is None and (named := _NAMED.search(source.text, source.at)):
+            self.unfinished = named[1]
+        call = call_of(text, self._dialect) if text else None
+        if call is None or (not self._around.triggers and call.name not in self._tools):
+            source.at = start
+            return None
+        return call
+
+    def _is_promising(self, source: Source) -> Reading[bool]:
+        """Whether an object without a mark before it can still be a call, by its first key."""
+        if self._around.triggers:
+            return True
+        start = source.at
+        yield from take(source, "{")
+        keys = (*NAME_KEYS, *ARGUMENT_KEYS, self._dialect.name_key, self._dialect.id_key, "type", "function", "id")
+        promising = yield from take_loosely(source, ['"'])
+        promising = promising and bool((yield from peek_any(source, [f'{key}"' for key in keys if key])))
+        source.at = start
+        return promising
+
+    def _python(self, source: Source) -> Reading[Call | None]:
+        start = source.at
+        yield from skip_space(source)
+        found = yield from find(source, ["("], limit=MAX_HEADER)
+        name = found[0].strip() if found else ""
+        call = None
+        if re.fullmatch(r"[^\W\d][\w.\-]*", name) and (self._around.triggers or name in self._tools):
+            self.unfinished = name
+            inside = yield from take_parenthesis(source)
+            call = python_call(name, inside)
+            if inside is not None:
+                self.unfinished = ""
+        if call is None:
+            source.at = start
+        return call

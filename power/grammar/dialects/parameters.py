@@ -1,0 +1,94 @@
+"""Read arguments that stand between tags, each of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from power.grammar.dialects.around import Around
+from power.grammar.dialects.dialect import CDATA, Dialect
+from power.grammar.dialects.header import words
+from power.grammar.dialects.literals import load_json
+from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take_loosely
+from power.grammar.dialects.typed import Tools
+
+
+class ParameterReader:
+    """Reads the arguments of one call, up to what closes it."""
+
+    def __init__(self, dialect: Dialect, around: Around, tools: Tools) -> None:
+        self._dialect = dialect
+        self._around = around
+        self._tools = tools
+
+    def read(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
+        """The arguments of a call of the tool `name`."""
+        key_open = words(self._dialect.key_open)
+        arguments: dict[str, Any] = {}
+        while True:
+            if (yield from take_loosely(source, key_open)):
+                pair = yield from self._parameter(source, name)
+                if pair is None:
+                    return None
+                arguments[pair[0]] = pair[1]
+            elif (yield from self._around.take_close(source)):
+                return arguments
+            else:
+                yield from skip_space(source)
+                cut_off = source.ended and source.at == len(source.text)
+                complete = bool(arguments) and self._tools.has_required(name, arguments)
+                return arguments if cut_off and complete else None
+
+    def _parameter(self, source: Source, tool: str) -> Reading[tuple[str, Any] | None]:
+        ends = {words(end): kind for kind, end in reversed(self._dialect.key_ends)}
+        firsts = tuple(dict.fromkeys(each[0] for each in ends))
+        found = yield from find(source, firsts, limit=MAX_HEADER)
+        if found is None:
+            return None
+        source.at -= len(found[1])
+        kind = ""
+        for end, of_type in ends.items():
+            if (yield from take_loosely(source, end)):
+                kind = of_type
+                break
+        text = (yield from self._value(source)) if kind else None
+        if text is None:
+            return None
+        key = found[0].strip()
+        return key, self._typed(tool, key, kind, text)
+
+    def _value(self, source: Source) -> Reading[str | None]:
+        """The text up to what closes a value: a closing tag that nothing of a call follows is part of it."""
+        close = self._dialect.value_close.strip()
+        start = source.at
+        around = words(self._dialect.key_open), self._around.close, self._around.end, self._around.open
+        follows = [each[0] for each in around if each]
+        while True:
+            found = yield from find(source, [close])
+            if found is None:
+                return None
+            end = source.at
+            yield from skip_space(source)
+            if source.at == len(source.text) or (yield from peek_any(source, follows)):
+                source.at = end
+                return self._unwrapped(source.text[start : end - len(close)])
+            source.at = end
+
+    def _unwrapped(self, text: str) -> str:
+        """Without the line ends that the dialect has around values."""
+        ends = self._dialect.key_ends[0][1]
+        before = "\n" if ends.endswith("\n") else ""
+        after = "\n" if self._dialect.value_close.startswith("\n") else ""
+        text = text.removeprefix(before).removesuffix(after)
+        if self._dialect.cdata and text.startswith(CDATA[0]) and text.endswith(CDATA[1]):
+            return text[len(CDATA[0]) : -len(CDATA[1])]
+        return text
+
+    def _typed(self, tool: str, key: str, kind: str, text: str) -> Any:
+        if not self._dialect.is_typed:
+            return self._tools.value(tool, key, text)
+        if kind == "string":
+            return text
+        try:
+            return load_json(text)
+        except (ValueError, RecursionError):
+            return text

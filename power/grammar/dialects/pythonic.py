@@ -1,0 +1,62 @@
+"""Python calls with keyword arguments, as models write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from power.grammar.dialects.called import Call
+from power.grammar.dialects.literals import LiteralReader
+from power.grammar.dialects.source import Reading, Source, find
+
+
+def take_parenthesis(source: Source) -> Reading[str | None]:
+    """The text up to the parenthesis that closes the one just read; brackets and quotes count as Python's."""
+    start, depth = source.at, 1
+    while True:
+        found = yield from find(source, ["(", ")", "[", "]", "{", "}", '"', "'"])
+        if found is None:
+            return None
+        mark = found[1]
+        if mark in "\"'":
+            if not (yield from _string(source, mark)):
+                return None
+        else:
+            depth += 1 if mark in "([{" else -1
+        if depth == 0:
+            return source.text[start : source.at - 1]
+
+
+def _string(source: Source, mark: str) -> Reading[bool]:
+    while True:
+        found = yield from find(source, ["\\", mark])
+        if found is None:
+            return False
+        if found[1] == mark:
+            return True
+        while source.at == len(source.text) and not source.ended:
+            yield
+        source.at = min(source.at + 1, len(source.text))
+
+
+def python_call(name: str, inside: str | None) -> Call | None:
+    """The call of what stands between its parentheses."""
+    if inside is None:
+        return None
+    reader = LiteralReader(inside)
+    arguments: dict[str, Any] = {}
+    try:
+        reader.space()
+        while reader.at < len(inside):
+            key, found, _ = inside[reader.at :].partition("=")
+            if not found or not re.fullmatch(r"\s*[^\W\d]\w*\s*", key):
+                return None
+            reader.at += len(key) + 1
+            arguments[key.strip()] = reader.value(0)
+            reader.space()
+            if reader.at < len(inside) and not reader.take(","):
+                return None
+            reader.space()
+    except (ValueError, RecursionError):
+        return None
+    return Call(name, arguments)
