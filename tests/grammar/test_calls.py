@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.grammar import ToolCallReader, new_call_id
-from power.grammar.dialects import HERMES
+from power.grammar.dialects import HERMES, written
 from power.messages import ToolCall
 
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
@@ -56,12 +56,26 @@ def cut(text: str, ends: list[int]) -> list[str]:
             '<tool_call>{"name":"f","arguments":{"a":"two\nlines"}}</tool_call>',
             [ToolCall(name="f", arguments={"a": "two\nlines"}, id="id")],
         ),
+        (f"{CALL}</tool_call>\n</tool_call> Done.</tool_call>", [F, "Done.</tool_call>"]),
         (f"Use <tool_call> like this: {CALL}", ["Use <tool_call> like this:", F]),
         (f"<tool_call>{CALL}", ["<tool_call>", F]),
     ],
 )
 def test_calls_are_read_and_the_rest_is_text(text: str, expected: list[str | ToolCall]) -> None:
     assert run([text]) == expected
+
+
+@pytest.mark.parametrize("n_cut", range(1, len("</tool_call>") + 1))
+def test_a_call_between_tags_may_be_cut_off_in_what_closes_it(n_cut: int) -> None:
+    glm = written("glm-4.6")
+    assert glm is not None
+    assert glm.dialect is not None
+    call = "<tool_call>f\n<arg_key>x</arg_key>\n<arg_value>a</b></arg_value></tool_call>"
+    reader = ToolCallReader(glm.dialect, new_id=lambda: "id")
+
+    found = [item for char in call[:-n_cut] for item in reader.feed(char)] + reader.flush()
+
+    assert found == [ToolCall(name="f", arguments={"x": "a</b>"}, id="id")]
 
 
 @pytest.mark.parametrize(

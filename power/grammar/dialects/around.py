@@ -50,9 +50,12 @@ class Around:
         """Whether anything of what closes a call comes next; it is read as far as it is there."""
         return (yield from _take_parts(source, self.close))
 
-    def take_end(self, source: Source) -> Reading[bool]:
-        """The same of a section."""
-        return (yield from _take_parts(source, self.end))
+    def take_end(self, source: Source) -> Reading[None]:
+        """What closes the section, and marks that close more than was open, as models write."""
+        yield from _take_parts(source, self.end)
+        extra = tuple(word for word in (*self.close, *self.end) if _is_mark(word))
+        while (yield from _take_parts(source, extra)):
+            pass
 
 
 def _take_parts(source: Source, close: tuple[str, ...]) -> Reading[bool]:

@@ -68,7 +68,7 @@ class ParameterReader:
                 return None
             end = source.at
             yield from skip_space(source)
-            if source.at == len(source.text) or (yield from peek_any(source, follows)):
+            if source.at == len(source.text) or (yield from peek_any(source, follows)) or _is_cut(source, follows):
                 source.at = end
                 return self._unwrapped(source.text[start : end - len(close)])
             source.at = end
@@ -92,3 +92,8 @@ class ParameterReader:
             return load_json(text)
         except (ValueError, RecursionError):
             return text
+
+
+def _is_cut(source: Source, follows: list[str]) -> bool:
+    """Whether the text ends within one of these."""
+    return source.ended and any(word.startswith(source.rest.rstrip()) for word in follows)
