@@ -174,23 +174,28 @@ class _Thinking:
         self._how = thinking
         self._splitter = thinking.splitter()
         self._repeat: str | None = "" if thinking.begun and may_repeat else None  # what may be the tag once more
-        self._reopens = "|" in thinking.open and not thinking.channels
+        self._tags = (thinking.open, thinking.close)
+        self._has_marks = "|" in thinking.open and not thinking.channels
         self._held = ""
 
     def feed(self, text: str) -> list[_Step]:
         thinking, content = self._splitter.feed(self._not_repeated(text))
         closed = not self._splitter.is_thinking
-        if not self._reopens:
+        if not self._has_marks:
             return [_Step(thinking, content, closed)]
-        opening = self._how.open
-        said, opened, rest = (self._held + content).partition(opening)
-        if not opened:
-            kept = held_back(said, opening)
+        said, mark, rest = self._up_to_mark(self._held + content)
+        if not mark:
+            kept = max(held_back(said, tag) for tag in self._tags)
             self._held = said[len(said) - kept :]
             return [_Step(thinking, said[: len(said) - kept], closed)]
         self._held = ""
-        self._splitter = msgspec.structs.replace(self._how, begun=True).splitter()
+        # A mark that closes what is not open says nothing; one that opens does so again.
+        self._splitter = msgspec.structs.replace(self._how, begun=mark == self._how.open).splitter()
         return [_Step(thinking, said, closed), *self.feed(rest)]
+
+    def _up_to_mark(self, text: str) -> tuple[str, str, str]:
+        at, mark = min(((at, tag) for tag in self._tags if (at := text.find(tag)) >= 0), default=(len(text), ""))
+        return text[:at], mark, text[at + len(mark) :]
 
     def flush(self) -> list[_Step]:
         unsure, self._repeat = self._repeat or "", None

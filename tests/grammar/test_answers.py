@@ -40,6 +40,23 @@ def test_thinking_that_opens_again_and_never_ends_may_still_call() -> None:
     assert read([text], BARS) == read(text, BARS) == ("onetwo", "said", ["f"])
 
 
+@pytest.mark.parametrize(
+    "text", ["a<|/think|> b", "<|think|>c<|/think|>a<|/think|><|/think|> b", "a<|/think|> <|think|>c<|/think|>b"]
+)
+def test_a_mark_that_closes_thinking_where_none_is_open_says_nothing(text: str) -> None:
+    whole = read([text], BARS)
+
+    assert whole == read(text, BARS)
+    assert whole[0] in ("", "c")
+    assert "".join(whole[1].split()) == "ab"
+
+
+def test_a_tag_that_letters_can_spell_is_only_thinking_where_it_may_be() -> None:
+    text = "Write </think> at its end."
+
+    assert read([text], TAGS) == read(text, TAGS) == ("", text, [])
+
+
 @pytest.mark.parametrize("text", ["<think", "<think>", " <think>a", "<think>a</think>b", "<thing>a</think>b", ""])
 def test_thinking_that_is_begun_twice_is_begun_once(text: str) -> None:
     """What may be the tag once more is held back, and read at the end like anything else."""
