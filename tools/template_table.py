@@ -33,6 +33,9 @@ INTRODUCTION = """\
 Power knows no model by its name. What a model's answer looks like is asked of its own template: it is rendered with a
 conversation in which somebody thinks and calls tools, and what stands around the known words are the marks.
 
+Go templates are asked in the same way. Where one loops over calls between a single pair of tags, a model may still put
+tags around each of them, and a list that is written without commas has them.
+
 This page says what is found in the templates that llama.cpp tests with. `python -m tools.template_table` writes it, and
 a test keeps it current.
 

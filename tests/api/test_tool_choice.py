@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from power.grammar.compose import literal
+from tests.prompt.test_go_dialects import HEAD, TAIL, TEMPLATES
 
 WEATHER = {
     "type": "object",
@@ -31,6 +32,7 @@ ALARM = {
     },
     "required": ["labels"],
 }
+DONE = {"role": "tool", "content": "done"}
 SCHEMAS = {"get_forecast": WEATHER, "set_alarm": ALARM, "stop": {"type": "object", "properties": {}}}
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": name, "description": "d", "parameters": schema}}
@@ -146,6 +148,29 @@ def test_generate_gives_calls_at_its_end_and_without_ids(http: httpx.Client, rea
     assert "".join(line["response"] for line in lines) == whole["response"]
     assert whole["response"].startswith("I will.")
     assert raw or whole["response"] == "I will."
+
+
+@pytest.mark.parametrize("way", ["tags", "list", "bare", "name outside"])
+def test_a_model_with_a_go_template_calls_as_that_writes(http: httpx.Client, way: str) -> None:
+    template = HEAD + TEMPLATES[way] + TAIL
+    created = http.post("/api/create", json={"model": "gone", "from": "tiny", "template": template, "stream": False})
+    assert created.status_code == 200, created.text
+    body: dict[str, Any] = {
+        "model": "gone",
+        "messages": [{"role": "user", "content": "Wake me at 7."}],
+        "tools": TOOLS,
+        "tool_choice": "required",
+        "stream": False,
+        "options": {"num_predict": 300, "num_ctx": 2048, "temperature": 0},
+    }
+
+    message = http.post("/api/chat", json={**body, "parallel_tool_calls": False}).json()["message"]
+    named = http.post("/api/chat", json={**body, "messages": [*body["messages"], message, DONE]}).json()["message"]
+
+    assert message["content"] == ""
+    check([(call["function"]["name"], call["function"]["arguments"]) for call in message["tool_calls"]])
+    assert len(message["tool_calls"]) == 1
+    check([(call["function"]["name"], call["function"]["arguments"]) for call in named["tool_calls"]])
 
 
 def test_with_none_no_tool_is_offered_or_called(openai_client: openai.OpenAI) -> None:
