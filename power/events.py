@@ -2,7 +2,7 @@
 
 `Accepted` once, any number of `Text`, then `Finished` once.  A generation that
 fails raises a `PowerError` instead of going on; one that was cancelled just
-ends with its scope.
+ends with its scope.  `Progress` is what can be told of one before its first text.
 """
 
 from __future__ import annotations
@@ -31,6 +31,30 @@ class Logprob(msgspec.Struct, frozen=True):
     logprob: float
     bytes: tuple[int, ...]
     top: tuple[TopLogprob, ...] = ()
+
+
+class Loading(msgspec.Struct, frozen=True):
+    """The model is on its way into memory, or waits for room there."""
+
+    loaded: float  # 0.0 … 1.0
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """It waits for a slot of its model."""
+
+    position: int  # 1: it is next
+
+
+class Prefill(msgspec.Struct, frozen=True):
+    """The prompt is being read; in llama-server's words."""
+
+    total: int  # tokens
+    cache: int  # of which need not be computed
+    processed: int  # of which are in the KV cache, the `cache` ones too
+    time_ms: float  # since the first slot
+
+
+Progress = Loading | Queued | Prefill
 
 
 class Accepted(msgspec.Struct, frozen=True):

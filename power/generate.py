@@ -25,13 +25,13 @@ from power.grammar import Answer, AnswerReader
 from power.metrics import Metrics
 from power.planning import Generation, Plan, read_request_options
 from power.planning import plan as make_plan
-from power.sched import Mailbox, Models
+from power.sched import Mailbox, Models, Watch
 from power.sched.model import Model
 from power.store import Store, StoredModel
 from power.stream.align import OfContent
 from power.worker import wire
 
-__all__ = ["Generation", "Power", "Reply", "load_model", "open_generation", "render_only", "unload_model"]
+__all__ = ["Generation", "Power", "Reply", "Watch", "load_model", "open_generation", "render_only", "unload_model"]
 
 
 FEW_TOKENS = 16  # that a vocabulary may put around a prompt
@@ -84,8 +84,10 @@ class Reply:
 
 
 @asynccontextmanager
-async def open_generation(power: Power, request: Generation) -> AsyncIterator[Reply]:
+async def open_generation(power: Power, request: Generation, watch: Watch | None = None) -> AsyncIterator[Reply]:
     """Generate; the reply's events come while the block is open, and leaving it cancels.
+
+    While it is being entered, `watch` sees what is waited for.
 
     Raises:
         PowerError: on entering, whatever forbids the generation; from the
@@ -94,7 +96,7 @@ async def open_generation(power: Power, request: Generation) -> AsyncIterator[Re
     started = trio.current_time()
     plan = await make_plan(await power.find(request.model), request, power.config)
     async with (
-        power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim) as use,
+        power.models.acquire(plan.stored, plan.options.load, request.keep_alive, request.claim, watch) as use,
         AsyncExitStack() as stack,
     ):
         plan, mailbox, accepted = await begin(stack, use, plan, request)

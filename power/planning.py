@@ -73,6 +73,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     shift: bool | None = False  # go on when the context is full, without its oldest part; None: as the model can
     n_probs: int | None = None  # alternatives to report with each token; None: no logprobs
     want_tokens: bool = False  # the prompt's token ids are wanted
+    want_progress: bool = False  # it is to be told where the request stands until there is text
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +279,7 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         deterministic=options.deterministic,
         n_probs=request.n_probs,
         want_tokens=request.want_tokens,
+        want_progress=request.want_progress,
         visible=(*(plan.thinking.marks if plan.thinking else ()), *(plan.dialect.marks if plan.dialect else ())),
         thinking=plan.thinking,
         think_budget=options.think_budget,

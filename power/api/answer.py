@@ -17,7 +17,7 @@ from power.api.encode import Response, stream_response, truncated_headers
 from power.api.errors import as_power_error
 from power.api.requests import Request
 from power.errors import PowerError
-from power.events import Finished, Logprob, Text
+from power.events import Finished, Loading, Logprob, Progress, Queued, Text
 from power.generate import Generation, Power, Reply, open_generation
 from power.messages import ToolCall
 
@@ -39,6 +39,8 @@ class Encoder(Protocol):
     """Events as one stream's bytes, in order; it may remember what it has sent. No bytes: nothing to tell yet."""
 
     content_type: str
+
+    def progress(self, event: Progress) -> bytes: ...
 
     def text(self, event: Text) -> bytes: ...
 
@@ -90,7 +92,7 @@ def _last(events: list[Text | Finished]) -> Finished:
 
 
 async def stream(
-    power: Power, request: Request, generation: Generation, encoder: Callable[[Reply], Encoder]
+    power: Power, request: Request, generation: Generation, encoder: Callable[[Reply | None], Encoder]
 ) -> Response:
     """Answer event by event. What fails before the first event is raised, with its status; later it is a line."""
     reply = await request.exchange.enter_async_context(open_generation(power, generation))
@@ -105,12 +107,23 @@ async def encoded(
 ) -> AsyncGenerator[bytes, None]:
     """The stream's bytes. Owns nothing: `events` is closed by whoever opened the generation."""
     try:
-        yield _encode(first, encoder)
+        yield encode(first, encoder)
         async for event in events:
-            yield _encode(event, encoder)
+            yield encode(event, encoder)
     except Exception as error:  # the status is long out: the stream itself has to say it
         yield encoder.failed(as_power_error(error))
 
 
-def _encode(event: Text | Finished, encoder: Encoder) -> bytes:
+def encode(event: Text | Finished, encoder: Encoder) -> bytes:
     return encoder.text(event) if isinstance(event, Text) else encoder.finished(event)
+
+
+def status_of(progress: Progress) -> str:
+    """The word for it."""
+    match progress:
+        case Loading():
+            return "loading"
+        case Queued():
+            return "queued"
+        case _:
+            return "prefill"

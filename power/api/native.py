@@ -18,6 +18,7 @@ from power.api.native_bodies import (
 )
 from power.api.native_replies import ChatEncoder, DebugInfo, GenerateEncoder, NativeEncoder
 from power.api.requests import Request, claim_of, decode, read_body
+from power.api.waiting import stream_with_progress
 from power.generate import Generation, Power, load_model, render_only, unload_model
 
 
@@ -47,7 +48,8 @@ async def _answer(
         answer = await complete(power, generation)
         headers = truncated_headers(answer.finished.truncated)
         return json_response(kind(generation.model).whole(answer), headers=headers)
-    return await stream(power, request, generation, partial(kind, generation.model))
+    begin = stream_with_progress if generation.want_progress else stream
+    return await begin(power, request, generation, partial(kind, generation.model))
 
 
 async def _load_or_unload(power: Power, generation: Generation, kind: type[NativeEncoder]) -> Response:

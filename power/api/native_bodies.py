@@ -31,6 +31,7 @@ class Body(ConstraintFields, kw_only=True):
     shift: bool | None = None
     priority: int | None = None
     max_queue_seconds: float | None = None
+    return_progress: bool | None = None  # llama-server's, of streams
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 
 
@@ -124,6 +125,7 @@ def _common(body: Body) -> dict[str, Any]:
         "shift": body.shift,
         "constraint": read_constraint(body, read_format(body.format)),
         "options": (body.options or {}) | ({} if body.think_budget is None else {"think_budget": body.think_budget}),
+        "want_progress": body.return_progress is True and body.stream is not False,
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
     }
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from power.api.answer import Answer
+from power.api.answer import Answer, status_of
 from power.api.encode import NDJSON, LogprobReply, TruncatedReply, line_bytes, logprob, now, truncated_reply
 from power.api.errors import ndjson_error
 from power.errors import PowerError
-from power.events import Finished, Logprob, Text
+from power.events import Finished, Logprob, Progress, Text
 from power.generate import Reply
 from power.messages import ToolCall
 
@@ -46,6 +46,8 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     response: str | None = None  # of generate, and there always a string
     message: MessageReply | None = None  # of chat, and there always an object
     thinking: str = ""
+    status: str | None = None  # ours, as the next: what there is to tell before the answer
+    progress: Progress | None = None
     done: bool
     done_reason: str | None = None
     context: tuple[int, ...] = ()
@@ -70,6 +72,10 @@ class NativeEncoder:
     def __init__(self, model: str, reply: Reply | None = None) -> None:
         self._model = model
         self._n_calls = 0
+
+    def progress(self, event: Progress) -> bytes:
+        """A line like the others, with an empty text: clients check them for that."""
+        return line_bytes(self.empty(done=False, status=status_of(event), progress=event)) + b"\n"
 
     def text(self, event: Text) -> bytes:
         if not (event.content or event.thinking or event.tool_calls or event.logprobs):

@@ -21,6 +21,7 @@ from power.api.openai_bodies import (
 from power.api.openai_replies import ChatEncoder
 from power.api.openai_text_replies import CompletionEncoder
 from power.api.requests import Request, claim_of, decode, read_body
+from power.api.waiting import stream_with_progress
 from power.generate import Generation, Power, load_model, render_only
 
 
@@ -53,7 +54,8 @@ async def _answer(
     if body.debug_render_only:
         return json_response(encoder.rendered(DebugInfo(await render_only(power, wanted[0]))))
     if body.stream:
-        return await stream(power, request, wanted[0], lambda _: encoder)
+        begin = stream_with_progress if wanted[0].want_progress else stream
+        return await begin(power, request, wanted[0], lambda _: encoder)
     return json_response(encoder.whole(*await complete_all(power, wanted), n_prompts=len(prompts)))
 
 

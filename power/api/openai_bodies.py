@@ -73,6 +73,7 @@ class Body(ConstraintFields, kw_only=True):
     response_format: ResponseFormat | None = None
     priority: int | None = None
     max_queue_seconds: float | None = None
+    return_progress: bool | None = None  # llama-server's, of streams
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 
 
@@ -163,6 +164,7 @@ def _common(body: Body, max_tokens: int | None) -> dict[str, Any]:
     return {
         "model": body.model,
         "options": _options(body, max_tokens),
+        "want_progress": body.return_progress is True and body.stream is True,
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
         "constraint": read_constraint(body, read_response_format(body.response_format)),
     }

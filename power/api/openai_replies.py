@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from power.api.answer import Answer
+from power.api.answer import Answer, status_of
 from power.api.encode import SSE, LogprobReply, json_bytes, line_bytes, logprob
 from power.api.errors import sse_error
 from power.errors import PowerError
-from power.events import Finished, Logprob, Text
+from power.events import Finished, Loading, Logprob, Prefill, Progress, Queued, Text
 from power.messages import ToolCall
 
 FINGERPRINT = "fp_ollama"
@@ -78,6 +78,9 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str = FINGERPRINT
     choices: list[Any]
     usage: Usage | UnsetType = UNSET
+    status: str | UnsetType = UNSET  # ours, as the next: what there is to tell before the answer
+    progress: Loading | Queued | UnsetType = UNSET
+    prompt_progress: Prefill | UnsetType = UNSET  # llama-server's
     format_ignored: tuple[str, ...] | UnsetType = UNSET  # ours: pointers to what the answer was not held to
     debug_info: Any = msgspec.field(name="_debug_info", default=UNSET)
 
@@ -95,6 +98,15 @@ class OpenAIEncoder:
         self._has_logprobs = has_logprobs
         self._id = f"{self.prefix}-{secrets.token_hex(12)}"
         self._created = int(time.time())
+
+    def progress(self, event: Progress) -> bytes:
+        """An event like the others, with an empty text: clients look at the first choice unasked."""
+        place = {"prompt_progress": event} if isinstance(event, Prefill) else {"progress": event}
+        return self._event([self.nothing()], status=status_of(event), **place)
+
+    def nothing(self) -> Any:
+        """A choice with an empty text."""
+        raise NotImplementedError
 
     def finished(self, event: Finished) -> bytes:
         usage = self._event([], usage=usage_of(event)) if self._include_usage else b""
@@ -139,6 +151,9 @@ class ChatEncoder(OpenAIEncoder):
         for call in self._calls(event.tool_calls):
             chunks += self._call(call)
         return chunks
+
+    def nothing(self) -> ChatChoice:
+        return ChatChoice(delta=Delta(role="assistant", content=""))
 
     def _call(self, call: ToolCallReply) -> bytes:
         """A call as clients put it together: its name first, then its arguments."""

@@ -44,6 +44,9 @@ class CompletionEncoder(OpenAIEncoder):
         choice = self._choice(event.content, event.thinking, event.content_logprobs)
         return self._event([choice])
 
+    def nothing(self) -> TextChoice:
+        return TextChoice(text="")
+
     def last(self, event: Finished) -> bytes:
         choice = TextChoice(text="", finish_reason=event.reason)
         return self._event([choice], format_ignored=event.format_ignored or UNSET)

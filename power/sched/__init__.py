@@ -8,5 +8,6 @@ the mailbox its events arrive in.
 from power.sched.mailbox import Mailbox
 from power.sched.models import Models, Use, open_models
 from power.sched.running import RunningModel
+from power.sched.watch import Watch
 
-__all__ = ["Mailbox", "Models", "RunningModel", "Use", "open_models"]
+__all__ = ["Mailbox", "Models", "RunningModel", "Use", "Watch", "open_models"]

@@ -162,12 +162,14 @@ class FairQueue(Generic[P]):
 
     def ahead_of(self, place: P) -> int:
         """How many would be served before it if nobody came or left, and all cost the same."""
-        for n, other in enumerate(self._order()):
+        for n, other in enumerate(self.order()):
             if other is place:
                 return n
         raise ValueError("it does not wait here")
 
-    def _order(self) -> Iterator[P]:
+    def order(self) -> Iterator[P]:
+        """Those that wait, as they would be served if nobody came or left, and all cost the same."""
+
         def entry(client: _Client[P], tag: float, index: int) -> tuple[int, float, int, int, _Client[P]]:
             place = client.waiting[index]
             return place.claim.priority, tag, place.id, index, client

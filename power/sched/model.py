@@ -26,6 +26,7 @@ from power.sched.mailbox import Mailbox
 from power.sched.placing import Placement
 from power.sched.scheduler import Engine, Scheduler, hear
 from power.sched.slots import Crowd
+from power.sched.watch import Watch
 from power.worker.wire import Alive, Detokenized, Load, LoadError, Loading, Question, Ready, Task, Tokenized
 
 if TYPE_CHECKING:
@@ -168,10 +169,15 @@ class Model:
 
     @asynccontextmanager
     async def generate(
-        self, task: Task, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+        self,
+        task: Task,
+        on_end: Callable[[], None],
+        claim: Claim = ANYBODY,
+        deadline: float = math.inf,
+        watch: Watch | None = None,
     ) -> AsyncIterator[Mailbox]:
         """A slot of this model; see `Scheduler.generate`."""
-        async with self.scheduler.generate(task, on_end, claim, deadline) as mailbox:
+        async with self.scheduler.generate(task, on_end, claim, deadline, watch) as mailbox:
             yield mailbox
 
     async def ask(self, question: Question) -> Tokenized | Detokenized:

@@ -34,6 +34,7 @@ from power.sched.placing import Placement
 from power.sched.process import open_worker
 from power.sched.running import RunningModel, running_model
 from power.sched.slots import BUSY, Crowd
+from power.sched.watch import Watch
 from power.worker.wire import Load, Task
 
 if TYPE_CHECKING:
@@ -55,11 +56,19 @@ class Use:
         self._claim = claim
         self._deadline = deadline
         self._held = True
+        self._watch: Watch | None = None
         model.enter()
 
     def another(self) -> Use:
         """A second hold, for a second generation should the first be refused."""
-        return Use(self.model, self._claim, self._deadline)
+        use = Use(self.model, self._claim, self._deadline)
+        use._watch = self._watch
+        return use
+
+    def show(self, watch: Watch) -> None:
+        """Let `watch` see the model, and the places that are taken from now on."""
+        watch.model = self.model
+        self._watch = watch
 
     def release(self) -> None:
         if self._held:
@@ -73,7 +82,7 @@ class Use:
         Raises:
             Overloaded: the queue is full, or no slot was free in time.
         """
-        async with self.model.generate(task, self.release, self._claim, self._deadline) as mailbox:
+        async with self.model.generate(task, self.release, self._claim, self._deadline, self._watch) as mailbox:
             yield mailbox
 
 
@@ -125,18 +134,27 @@ class Models:
 
     @asynccontextmanager
     async def acquire(
-        self, stored: StoredModel, wanted: LoadOptions, keep_alive: float | None = None, claim: Claim = ANYBODY
+        self,
+        stored: StoredModel,
+        wanted: LoadOptions,
+        keep_alive: float | None = None,
+        claim: Claim = ANYBODY,
+        watch: Watch | None = None,
     ) -> AsyncIterator[Use]:
         """Keep `stored` in use during the block; it may still be loading (`Model.wait_ready`).
 
-        `keep_alive` (seconds), if given, replaces the model's own.
+        `keep_alive` (seconds), if given, replaces the model's own; `watch` sees what is waited for.
 
         Raises:
             Overloaded: too many requests wait for a model to be loaded, this one has waited too long, the
                 model keeps crashing, or the server stops.
             LoadFailed: there is no room for it, or its file is broken.
         """
+        if watch is not None:
+            watch.is_in_line = True
         use = await self._enter(stored, wanted, claim)
+        if watch is not None:
+            use.show(watch)
         if keep_alive is not None:
             use.model.keep_alive = keep_alive
         try:

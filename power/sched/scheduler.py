@@ -22,9 +22,11 @@ import trio
 
 from power.claim import ANYBODY, Claim
 from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, ReaderTooSlow, WorkerDied
+from power.events import Prefill
 from power.metrics import Metrics
 from power.sched.mailbox import MAX_UNREAD, Mailbox
 from power.sched.slots import Crowd, Place, SlotTable
+from power.sched.watch import Watch
 from power.worker.wire import (
     Accepted,
     Alive,
@@ -35,6 +37,7 @@ from power.worker.wire import (
     Embedded,
     Event,
     Piece,
+    Prefilled,
     Question,
     Refused,
     Step,
@@ -113,17 +116,25 @@ class Scheduler:
 
     @asynccontextmanager
     async def generate(
-        self, task: Task, on_end: Callable[[], None], claim: Claim = ANYBODY, deadline: float = math.inf
+        self,
+        task: Task,
+        on_end: Callable[[], None],
+        claim: Claim = ANYBODY,
+        deadline: float = math.inf,
+        watch: Watch | None = None,
     ) -> AsyncIterator[Mailbox]:
         """A slot for `task` (its id is given here); leaving the block gives it back.
 
         `on_end` is called once, as soon as the model has nothing more to do for
         it: that may be long before the block is left, if the reader is slow.
+        `watch` sees its place from now on.
 
         Raises:
             Overloaded: the queue is full, or no slot was free by `deadline` (trio's clock).
         """
         place = self.table.take(task, on_end, claim)
+        if watch is not None:
+            watch.place = place
         self._seat()
         try:
             await self._wait_slot(place, deadline)
@@ -245,6 +256,9 @@ class Scheduler:
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
                     place.n_tokens = event.n_prompt
+            case Prefilled(id):
+                if place := self.table.seated.get(id):
+                    place.prefilled = _further(place.prefilled, event)
             case Done(id=id):
                 self._finish(id, event)
             case Refused(id):
@@ -311,6 +325,12 @@ async def hear(engine: Engine, hang_seconds: float, patience: trio.CancelScope |
 async def _pump_commands(commands: trio.MemoryReceiveChannel[Command], engine: Engine) -> None:
     async for command in commands:
         await engine.send(command)
+
+
+def _further(before: Prefill | None, now: Prefilled) -> Prefill:
+    """A sequence that had to give its row back reads its prompt again: that is nobody's progress."""
+    n_done = max(now.n_done, before.processed if before else 0)
+    return Prefill(now.n_prompt, now.n_cached, n_done, now.ns / 1e6)
 
 
 def _refusal(refused: Refused) -> PowerError:

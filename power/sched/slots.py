@@ -26,6 +26,7 @@ import trio
 
 from power.claim import ANYBODY, Claim
 from power.errors import Overloaded, PowerError
+from power.events import Prefill
 from power.sched.fair import FairQueue
 from power.sched.mailbox import Mailbox
 from power.worker.wire import Done, Task
@@ -33,6 +34,9 @@ from power.worker.wire import Done, Task
 # A sequence that has streamed nothing is run again when its worker dies, but only
 # once: it may be the very prompt that kills workers.
 MAX_TRIES = 2
+# Seconds that a count of the queue is good for: to count for each of some hundred that want to know their position,
+# whenever somebody comes or goes, would be work that grows with the square of the queue.
+COUNT_SECONDS = 0.2
 MAX_RETRY_AFTER = 300  # seconds; whoever is told to come back later than that will not
 # The words are Ollama's, two spaces and all: clients look for them.
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
@@ -52,6 +56,7 @@ class Place:
         self.has_streamed = False
         self.n_tokens = 0  # of prompt and answer, that are known to be in the KV cache
         self.n_tries = 0
+        self.prefilled: Prefill | None = None  # how far its prompt was read, if it asked for that
         self._on_end: Callable[[], None] | None = on_end
 
     def end(self) -> None:
@@ -91,6 +96,8 @@ class SlotTable:
         self.leaving: dict[int, Place] = {}
         self._crowd = crowd or Crowd()
         self._mean_seconds = 1.0  # a sitting's duration, moving average
+        self._positions: dict[int, int] = {}  # by id, as they were at `_counted_at`
+        self._counted_at = -math.inf
 
     def __repr__(self) -> str:
         return f"<SlotTable [{len(self.seated)} seated, {len(self.leaving)} leaving, {len(self.waiting)} waiting]>"
@@ -108,6 +115,16 @@ class SlotTable:
     def oldest_wait(self) -> float:
         """Seconds that the one has waited who came first."""
         return trio.current_time() - min((p.taken_at for p in self.waiting), default=trio.current_time())
+
+    def position(self, place: Place) -> int | None:
+        """Where it stands in the queue, 1 being next, as it was a moment ago; None: it did not wait then, or sits."""
+        if place.id in self.seated:
+            return None
+        now = trio.current_time()
+        if now >= self._counted_at + COUNT_SECONDS:
+            self._positions = {waiting.id: n for n, waiting in enumerate(self.waiting.order(), 1)}
+            self._counted_at = now
+        return self._positions.get(place.id)
 
     def next_id(self) -> int:
         """A number that nothing else sent to a worker has."""
@@ -150,6 +167,7 @@ class SlotTable:
             self._crowd.n -= 1
             place.n_tries += 1
             place.seated_at = now
+            place.prefilled = None  # of a worker that died
             place.moved.set()
             self.seated[place.id] = place
             seated.append(place)

@@ -220,7 +220,8 @@ class Lane:
         self._pace.record(n_tokens, seconds)
         if all(chunk.n_tokens == 1 for chunk in chunks):
             self._economics.record(n_tokens, seconds)
-        return self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
+        watched: list[Event] = [sequence.progress() for sequence in self.running if sequence.is_watched]
+        return watched + self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
 
     def _report(self, ready: list[tuple[Sequence, int]], logits: NDArray[np.float32]) -> list[Event]:
         """What came of a step in which each sequence got so many rows of the logits."""

@@ -18,7 +18,7 @@ from power.worker.radix import common_prefix
 from power.worker.sampler import Sampler
 from power.worker.thinking import ThinkingBudget
 from power.worker.vocab import Vocab
-from power.worker.wire import Accepted, Done, Event, Piece, Start
+from power.worker.wire import Accepted, Done, Event, Piece, Prefilled, Start
 
 Reason = Literal["stop", "length", "cancel"]
 
@@ -50,6 +50,7 @@ class Sequence:
         self._is_accepted = False
         self._has_paused = False
         self._wants_tokens = start.want_tokens
+        self._wants_progress = start.want_progress
         self._n_generated = 0
         self._n_ctx = n_ctx
         n_keep = len(prompt) if start.n_keep < 0 else start.n_keep + vocab.adds_bos
@@ -124,7 +125,18 @@ class Sequence:
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
         self._sampler.see(self.tokens)
         tokens = tuple(self.tokens) if self._wants_tokens else ()
-        return [Accepted(self.id, self._n_prompt, self._n_cached, tokens)]
+        accepted = Accepted(self.id, self._n_prompt, self._n_cached, tokens)
+        return [accepted, self.progress()] if self.is_watched else [accepted]
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the server wants to know how far its prompt has been read."""
+        return self._wants_progress and not self._n_generated
+
+    def progress(self) -> Prefilled:
+        """How far that is."""
+        n_done = min(self.n_past, self._n_prompt)
+        return Prefilled(self.id, self._n_prompt, self._n_cached, n_done, perf_counter_ns() - self._seated_at)
 
     def next_tokens(self, n: int) -> Tokens[int]:
         """The first `n` pending ones."""

@@ -12,6 +12,7 @@ The conversation::
       <-------------- Ready | LoadError (then the worker exits)
       Start(id) ----------------------------->
       <---------------------- Accepted(id) | Refused(id)
+      <------ Prefilled(id)*  if that was asked for
       <---------- Step* (pieces of many ids at once)
       <--------------------------- Done(id)
       <--------------------------- Alive   while it works and has nothing else to say
@@ -90,6 +91,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     n_draft: int = -1  # tokens that may be drafted for it in a step; negative: as many as for anybody
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
+    want_progress: bool = False  # report how far the prompt has been read
     deterministic: bool = False  # compute it apart, in steps that nothing else has a part in
     visible: tuple[str, ...] = ()  # texts whose control tokens show in the answer, where others leave no trace
     thinking: Thinking | None = None  # how the answer marks it, if it is to be bounded
@@ -175,6 +177,16 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     n_ctx: int = 0
 
 
+class Prefilled(msgspec.Struct, frozen=True, tag="prefilled"):
+    """So much of the prompt is in the KV cache."""
+
+    id: int
+    n_prompt: int
+    n_cached: int
+    n_done: int  # tokens, the cached ones too
+    ns: int  # since Accepted
+
+
 class Piece(msgspec.Struct, frozen=True, array_like=True):
     """What one step added to one sequence. Text may lag behind tokens (half a character, half a stop string)."""
 
@@ -226,7 +238,20 @@ class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
     text: str
 
 
-Event = Alive | Loading | Ready | LoadError | Accepted | Refused | Step | Done | Embedded | Tokenized | Detokenized
+Event = (
+    Alive
+    | Loading
+    | Ready
+    | LoadError
+    | Accepted
+    | Prefilled
+    | Refused
+    | Step
+    | Done
+    | Embedded
+    | Tokenized
+    | Detokenized
+)
 
 Message = TypeVar("Message")
 

@@ -13,8 +13,9 @@ from trio.testing import MockClock
 
 from power.claim import ANYBODY, Claim
 from power.errors import BadRequest, LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
+from power.events import Loading, Queued
 from power.options import LoadOptions
-from power.sched import Mailbox, Models
+from power.sched import Mailbox, Models, Watch
 from power.sched import scheduler as scheduler_module
 from power.worker.wire import Accepted, Done, Piece
 
@@ -70,6 +71,32 @@ async def test_a_request_waits_for_a_slot_and_then_gets_it(
     assert script.max_running == 2
     assert len(script.started) == 5
     assert script.started == sorted(script.started)
+
+
+async def test_a_watch_sees_the_model_load_and_the_queue_move(autojump_clock: MockClock, models: Open) -> None:
+    watch = Watch()
+
+    async def watched() -> None:
+        async with models_.acquire(stored("m"), ANY, watch=watch) as use, use.generate(start(3)) as mailbox:
+            await read(mailbox)
+
+    async with models(num_parallel=1) as models_, trio.open_nursery() as nursery:
+        assert watch.look() is None
+        for _ in range(2):
+            nursery.start_soon(ask, models_)
+            await trio.sleep(0.05)
+        nursery.start_soon(watched)
+        await trio.sleep(0.3)
+        early = watch.look()
+        looks = []
+        for _ in range(10):
+            await trio.sleep(1)
+            looks.append(watch.look())
+
+    assert isinstance(early, Loading)
+    assert looks[0] == Queued(2)
+    assert [look for look in looks if isinstance(look, Queued)][-1] == Queued(1)
+    assert looks[-1] is None
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(autojump_clock: MockClock, models: Open) -> None:
