@@ -51,6 +51,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     truncated: LeftOut | None = None
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request stands that there is no answer to yet; which fields count is the status's to say."""
+
+    status: str  # "loading", "queued", "prefill"
+    loaded: float = 0.0  # of the model, 0.0 … 1.0
+    position: int = 0  # in the queue, 1: next
+    total: int = 0  # tokens of the prompt, of which `processed` have been read
+    processed: int = 0
+
+
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Some more of an answer; the last one has `done_reason` and `usage`."""
 
@@ -59,6 +69,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[dict[str, Any], ...] = ()
     done_reason: str = ""
     usage: Usage | None = None
+    progress: Progress | None = None  # then there is no more in it
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,6 +360,11 @@ def _step(line: str) -> Step:
         raise PowerError(f"the server sent a line that is no progress: {line[:100]!r}") from error
 
 
+def _progress(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    status, progress = fields.get("status"), fields.get("progress")
+    return {**progress, "status": status} if status and isinstance(progress, dict) else None
+
+
 def _chunk(line: str) -> Chunk:
     try:
         fields = msgspec.json.decode(line, type=dict[str, Any])
@@ -362,6 +378,7 @@ def _chunk(line: str) -> Chunk:
                 "tool_calls": message.get("tool_calls") or (),
                 "done_reason": fields.get("done_reason") or "",
                 "usage": fields if fields.get("done") else None,
+                "progress": _progress(fields),
             },
             Chunk,
         )

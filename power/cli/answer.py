@@ -8,10 +8,13 @@ model's own text.
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
 from typing import TextIO
 
+from power.cli.human import ordinal
+from power.cli.spinner import Spinner
 from power.cli.wrap import WordWrap
-from power.client import Chunk, Usage
+from power.client import Chunk, Progress, Usage
 from power.durations import go_duration
 
 GREY, BOLD, PLAIN = "\x1b[90m", "\x1b[1m", "\x1b[0m"
@@ -74,6 +77,28 @@ class AnswerPrinter:
 
     def _write(self, text: str) -> None:
         self._out.write(text)
+
+
+async def show_all(chunks: AsyncIterator[Chunk], spinner: Spinner, printer: AnswerPrinter) -> None:
+    """Print an answer, once it comes; until then the spinner says what is waited for."""
+    async for chunk in chunks:
+        if chunk.progress:
+            spinner.say(waited_for(chunk.progress))
+            continue
+        spinner.stop()
+        printer.show(chunk)
+
+
+def waited_for(progress: Progress) -> str:
+    """What a person is told of it."""
+    match progress.status:
+        case "loading":
+            return f"loading {progress.loaded:.0%}"
+        case "queued":
+            return f"{ordinal(progress.position)} in the queue"
+        case "prefill" if progress.total:
+            return f"reading {progress.processed / progress.total:.0%}"
+    return ""
 
 
 def statistics(usage: Usage) -> str:

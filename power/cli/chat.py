@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from power.cli import session as outcomes
-from power.cli.answer import AnswerPrinter, left_out, statistics
+from power.cli.answer import AnswerPrinter, left_out, show_all, statistics
 from power.cli.interrupt import stop_on_interrupt
 from power.cli.lines import PROMPT, MessageReader
 from power.cli.listing import models_table
@@ -111,7 +111,7 @@ class Chat:
     async def _answer(self, printer: AnswerPrinter) -> None:
         session = self._session
         async with (
-            spinner() as stop_spinning,
+            spinner() as spinning,
             self._client.chat(
                 session.model,
                 session.conversation(),
@@ -119,11 +119,10 @@ class Chat:
                 format=session.format,
                 think=session.think,
                 keep_alive=self._keep_alive,
+                return_progress=True,
             ) as chunks,
         ):
-            async for chunk in chunks:
-                stop_spinning()
-                printer.show(chunk)
+            await show_all(chunks, spinning, printer)
 
     def _finish(self, printer: AnswerPrinter) -> None:
         """Into the history with what there is of an answer; what was seen is what the model should know of."""

@@ -59,3 +59,9 @@ def human_processor(size: int, size_vram: int) -> str:
         return "100% GPU" if size_vram else "100% CPU"
     on_cpu = round(100 * (size - size_vram) / size)
     return f"{on_cpu}%/{100 - on_cpu}% CPU/GPU"
+
+
+def ordinal(n: int) -> str:
+    """`3rd`."""
+    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{suffix}"

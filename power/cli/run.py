@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from power.cli.answer import AnswerPrinter, left_out, statistics
+from power.cli.answer import AnswerPrinter, left_out, show_all, statistics
 from power.cli.connect import open_power
 from power.cli.interrupt import stop_on_interrupt
 from power.cli.listing import not_found
@@ -94,7 +94,7 @@ async def _answer(client: Client, request: Request) -> int:
 
 async def _stream(client: Client, request: Request, printer: AnswerPrinter) -> None:
     async with (
-        spinner() as stop_spinning,
+        spinner() as spinning,
         client.generate(
             request.model,
             request.prompt or "",
@@ -103,8 +103,7 @@ async def _stream(client: Client, request: Request, printer: AnswerPrinter) -> N
             format=request.format,
             think=request.think,
             keep_alive=request.keep_alive,
+            return_progress=True,
         ) as chunks,
     ):
-        async for chunk in chunks:
-            stop_spinning()
-            printer.show(chunk)
+        await show_all(chunks, spinning, printer)

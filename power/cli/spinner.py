@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
 
@@ -14,31 +14,40 @@ from power.cli.groups import unwrapped
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 PERIOD = 0.1  # seconds
 DELAY = 0.2  # seconds; what is faster needs no sign of life
+CLEAR = "\x1b[K"  # the rest of the line
 HIDE, ERASE = "\x1b[?25l", "\r\x1b[K\x1b[?25h"  # the cursor; the line, and show the cursor again
 
 
 @asynccontextmanager
-async def spinner() -> AsyncIterator[Callable[[], None]]:
-    """Spin until what this yields is called, or the block ends; only on a terminal."""
+async def spinner() -> AsyncIterator[Spinner]:
+    """Spin until what this yields is stopped, or the block ends; only on a terminal."""
+    spinner = Spinner()
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield spinner
         return
-    spinner = _Spinner()
     with unwrapped():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(spinner.spin)
             try:
-                yield spinner.stop
+                yield spinner
             finally:
                 spinner.stop()
 
 
-class _Spinner:
+class Spinner:
+    """Something that turns, and behind it what is waited for."""
+
     def __init__(self) -> None:
         self._scope = trio.CancelScope()
         self._is_shown = False
+        self._text = ""
+
+    def say(self, text: str) -> None:
+        """What is waited for, from the next turn on."""
+        self._text = text
 
     async def spin(self) -> None:
+        """Turn, until stopped."""
         with self._scope:
             await trio.sleep(DELAY)
             for frame in cycle(FRAMES):
@@ -46,7 +55,7 @@ class _Spinner:
                 if self._scope.cancel_called:
                     return
                 self._is_shown = True
-                _write(f"{HIDE}\r{frame} ")
+                _write(f"{HIDE}\r{frame} {self._text}{CLEAR}")
                 await trio.sleep(PERIOD)
 
     def stop(self) -> None:

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from power.cli.answer import AnswerPrinter, statistics
-from power.client import Chunk, Usage
+from power.cli.answer import AnswerPrinter, statistics, waited_for
+from power.client import Chunk, Progress, Usage
 
 CHUNKS = [Chunk(thinking="Let me"), Chunk(thinking=" see."), Chunk(content="It is "), Chunk(content="five.")]
 
@@ -75,3 +75,17 @@ def test_statistics_are_laid_out_like_ollamas() -> None:
         "eval duration:        1s\n"
         "eval rate:            3.00 tokens/s\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (Progress(status="loading", loaded=0.4), "loading 40%"),
+        (Progress(status="queued", position=3), "3rd in the queue"),
+        (Progress(status="prefill", total=200, processed=50), "reading 25%"),
+        (Progress(status="prefill"), ""),
+        (Progress(status="of a server to come"), ""),
+    ],
+)
+def test_what_is_waited_for_is_said_in_few_words(progress: Progress, text: str) -> None:
+    assert waited_for(progress) == text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.cli.human import human_bytes, human_duration, human_processor, human_time, human_until
+from power.cli.human import human_bytes, human_duration, human_processor, human_time, human_until, ordinal
 from power.cli.tables import section, table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,3 +106,21 @@ def test_an_empty_table_is_its_titles() -> None:
 def test_a_section_is_indented_and_an_empty_one_is_not_there() -> None:
     assert section("Model", [("a", "1"), ("bc", "2")]) == "  Model\n    a     1    \n    bc    2    \n\n"
     assert section("Model", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (113, "113th"),
+    ],
+)
+def test_ordinals(n: int, text: str) -> None:
+    assert ordinal(n) == text

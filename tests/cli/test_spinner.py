@@ -30,14 +30,17 @@ async def test_it_spins_until_stopped_and_leaves_an_empty_line(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stderr = on_terminal(monkeypatch)
-    async with spinner() as stop:
-        await trio.sleep(1)
-        stop()
+    async with spinner() as spinning:
+        await trio.sleep(0.5)
+        spinning.say("2nd in the queue")
+        await trio.sleep(0.5)
+        spinning.stop()
         shown = stderr.getvalue()
         await trio.sleep(1)
 
     assert "⠋" in shown
     assert "⠹" in shown
+    assert "2nd in the queue" in shown
     assert shown.endswith(ERASE)
     assert stderr.getvalue() == shown
 
