@@ -146,7 +146,8 @@ class Server:
     def _step(self) -> list[Visit]:
         """One step. Returns those whose answers have ended."""
         work = [self._look_at(visit) for visit in self.running]
-        chunks = plan_step(work, self._pace.extra(sum(one.decodes for one in work)))
+        n_unread = sum(one.pending for one in work if not one.decodes)
+        chunks = plan_step(work, self._pace.extra(sum(one.decodes for one in work), n_unread))
         n_tokens = sum(chunk.n_tokens for chunk in chunks)
         if not n_tokens:
             return []

@@ -18,9 +18,14 @@ from typing import NamedTuple
 # one thread). Below, a token of 8 costs 2.5 times as much as one of 64, of 16 twice, of 24 1.25 times.
 SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TILE = 64  # the first step's size, when nothing is known
-STEP_SECONDS = 0.1  # that a step should take while others wait for their next token
-# A step may take so many times the target: half the work for each token is worth a little more time.
-LENIENCE = 1.4
+STEP_SECONDS = 0.15  # that a step should take while others wait for their next token
+# A step may take so many times the target while a prompt is in it. With less, a 0.5B model on one thread reads
+# prompts 8 tokens at a time, which costs 2.5 times as much for each: 8 clients got 0.68 of the tokens.
+LENIENCE = 2
+# When all that prompts have left is no more than that, it is read in larger steps: the end is near, and a few
+# tokens at a time would make everybody wait longer than one step does.
+FEW = 4 * TILE
+BURST = 3  # times the target that such a step may take
 SLOWDOWN = 3  # times what those that decode take by themselves is never too long: or prompts of slow models would crawl
 PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
 LEAST_PREFILL = 32  # tokens of a step when nobody waits for one, however long it takes: fewer cost twice as much each
@@ -102,9 +107,12 @@ class Pace:
         self._n_batch = n_batch
         self._seconds: dict[int, float] = {}  # by size
 
-    def extra(self, n_decoding: int) -> int:
-        """Tokens for the next step beside one for each of `n_decoding` sequences that wait for their next one."""
-        aim = self._target * (LENIENCE if n_decoding else PATIENCE)
+    def extra(self, n_decoding: int, n_unread: int = FEW + 1) -> int:
+        """Tokens for the next step beside one for each of `n_decoding` sequences that wait for their next one.
+
+        `n_unread`: tokens that all prompts together have left.
+        """
+        aim = self._target * (PATIENCE if not n_decoding else BURST if n_unread <= FEW else LENIENCE)
         if n_decoding:
             aim = max(aim, SLOWDOWN * self._seconds.get(_size_of(n_decoding), 0))
         sizes = [size for size in SIZES if size < self._n_batch] + [self._n_batch]
@@ -148,7 +156,7 @@ class FixedPace(Pace):
         super().__init__(n_batch)
         self._size = min(TILE, n_batch)
 
-    def extra(self, n_decoding: int) -> int:
+    def extra(self, n_decoding: int, n_unread: int = 0) -> int:
         return self._size - n_decoding
 
     def record(self, n_tokens: int, seconds: float) -> None:

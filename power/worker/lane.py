@@ -157,7 +157,8 @@ class Lane:
         for sequence in [s for s in self.running if s.overflows]:
             self._shift(sequence)
         work = [self._look_at(sequence) for sequence in self.running]
-        chunks = self._draft(plan_step(work, self._pace.extra(self.n_decoding)))
+        n_unread = sum(one.pending for one in work if not one.decodes)
+        chunks = self._draft(plan_step(work, self._pace.extra(self.n_decoding, n_unread)))
         n_tokens = sum(self._n_rows(chunk) for chunk in chunks)
         self._memory.do(self._rows.make_room(n_tokens))
         if self._rows.n_free < n_tokens and len(self.running) > 1:
