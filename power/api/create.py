@@ -45,7 +45,7 @@ class CreateBody(msgspec.Struct, kw_only=True):
     info: dict[str, Any] | None = None
     modelfile: str | None = None  # the older way: the text, with models and `@sha256:…` in FROM
     remote_host: str | None = None
-    draft_files: dict[str, str] | None = None
+    draft_files: dict[str, str] | None = None  # path to digest
     draft_quantize: str | None = None
 
 
@@ -77,8 +77,8 @@ def request_of(body: CreateBody) -> CreateRequest:
 def _refuse_unsupported(body: CreateBody) -> None:
     if body.remote_host:
         raise BadRequest("remote models are not supported", field="remote_host")
-    if body.draft_files or body.draft_quantize:
-        raise BadRequest("draft models are not supported", field="draft_files")
+    if body.draft_quantize:
+        raise BadRequest("a draft is not quantized; send it as it should be", field="draft_quantize")
     if body.modelfile and (body.base or body.files):
         raise BadRequest("'modelfile' cannot be combined with 'from' or 'files'", field="modelfile")
 
@@ -90,6 +90,7 @@ def _of_fields(name: Name, body: CreateBody) -> CreateRequest:
         base=body.base or "",
         files=body.files or {},
         adapters=body.adapters or {},
+        draft_files=body.draft_files or {},
         template=body.template or None,
         system=body.system or None,
         licenses=tuple(text for text in licenses if text),
@@ -104,8 +105,6 @@ def _of_fields(name: Name, body: CreateBody) -> CreateRequest:
 
 def _of_text(name: Name, body: CreateBody) -> CreateRequest:
     recipe = recipe_of(read_modelfile(body.modelfile or ""))
-    if recipe.draft:
-        raise BadRequest("draft models are not supported", field="modelfile")
     bases = [source for source in recipe.sources if not source.startswith("@")]
     if len(bases) > 1:
         raise BadRequest("a model is made from one model: FROM names more", field="modelfile")
@@ -114,6 +113,7 @@ def _of_text(name: Name, body: CreateBody) -> CreateRequest:
         base=bases[0] if bases else "",
         files=_uploaded([source for source in recipe.sources if source.startswith("@")]),
         adapters=_uploaded(recipe.adapters),
+        draft_files=_uploaded([recipe.draft] if recipe.draft else []),
         template=recipe.template,
         system=recipe.system,
         licenses=recipe.licenses,

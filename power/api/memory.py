@@ -12,7 +12,7 @@ import msgspec
 from power.config import Config
 from power.errors import BadRequest
 from power.gguf import GGUF, open_gguf
-from power.gguf.memory import Serving, available_memory, estimate, has_gpu_backend, projector_size, shape_of
+from power.gguf.memory import Serving, available_memory, estimate, has_gpu_backend, projector_size, shape_of, with_draft
 from power.options import LoadOptions, read_options
 from power.store import StoredModel
 
@@ -34,8 +34,11 @@ def memory_of(model: StoredModel, gguf: GGUF, config: Config) -> dict[str, Any]:
         else None
     )
     found = estimate(shape, serving.settings(shape), projector)
+    if model.draft and not embeds:
+        draft = shape_of(open_gguf(model.draft))
+        found = with_draft(found, estimate(draft, serving.settings(draft)))
     trained = shape.n_ctx_train or serving.n_ctx
-    purposes = ("weights", "kv", "state", "compute", "output", "projector")
+    purposes = ("weights", "kv", "state", "compute", "output", "projector", "draft")
     return {
         "context_length": found.settings.n_ctx // serving.n_slots if not embeds else min(serving.n_ctx, trained),
         "num_parallel": serving.n_slots,

@@ -126,6 +126,8 @@ def _commands(model: StoredModel, system: str, params: dict[str, Any]) -> Iterat
     yield Command("from", str(model.path))
     yield from (Command("adapter", str(path)) for path in model.adapters)
     yield from (Command("from", str(path)) for path in model.projectors)
+    if draft := model.draft or model.draft_head:
+        yield Command("draft", str(draft))
     # Ollama says `{{ .Prompt }}` where there is none; here that would outrank the template inside the file.
     if model.template or not model.facts.chat_template:
         yield Command("template", model.template or "{{ .Prompt }}")

@@ -30,12 +30,14 @@ async def create_model(config: Config, model: str, file: str | None, quantize: s
         print(f"warning: {warning}", file=sys.stderr)
     base, files = _sources(recipe, folder)
     adapters = dict(_all(local_files(adapter, folder) for adapter in recipe.adapters))
+    draft = _draft(recipe, folder)
     async with open_power(config) as client, open_progress() as show:
         send = partial(_send, client, config, show)
         body = _body(model, recipe) | {
             "from": base,
             "files": await send(files),
             "adapters": await send(adapters),
+            "draft_files": await send(draft),
             "quantize": quantize,
             "imatrix": (await send({"": Path(imatrix)}))[""] if imatrix else None,
         }
@@ -61,8 +63,6 @@ def _recipe(file: str | None) -> tuple[Recipe, Path]:
 
 def _sources(recipe: Recipe, folder: Path) -> tuple[str | None, dict[str, Path]]:
     """The model and the files of all FROM lines."""
-    if recipe.draft is not None:
-        raise BadRequest("draft models are not supported")
     bases: list[str] = []
     files: dict[str, Path] = {}
     for argument in recipe.sources:
@@ -80,6 +80,17 @@ def _all(groups: Iterable[dict[str, Path]]) -> Iterator[tuple[str, Path]]:
         if not group:
             raise BadRequest("an ADAPTER is a file or a folder")
         yield from group.items()
+
+
+def _draft(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    if recipe.draft is None:
+        return {}
+    if recipe.draft in recipe.sources:
+        raise BadRequest(f"DRAFT must not reference the same local path as FROM: {recipe.draft}")
+    files = local_files(recipe.draft, folder)
+    if not files:
+        raise BadRequest("a DRAFT is a file or a folder")
+    return files
 
 
 def _body(model: str, recipe: Recipe) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def _memory(memory: Mapping[str, Any]) -> list[tuple[str, str]]:
         (context, memory["kv"]),
         ("states", memory["state"]),
         ("projector", memory["projector"]),
+        ("draft model", memory.get("draft", 0)),  # which Powers of before do not say
         ("computing", memory["compute"] + memory["output"]),
         ("total", memory["total"]),
     ]

@@ -22,6 +22,8 @@ ENCODERS = frozenset(
     "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert"
     " gemma-embedding llama-embed t5encoder".split()
 )
+# Architectures that draft from the states of the model they belong to (src/llama-arch.cpp).
+HEADS = frozenset({"eagle3", "dflash", "gemma4-assistant"})
 # A token that opens what comes before the gap, what comes after it, and the gap itself;
 # the second name of each is the old one (src/llama-arch.cpp).
 FIM_KEYS = tuple(

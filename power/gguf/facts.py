@@ -11,6 +11,7 @@ import msgspec
 
 from power.gguf.capabilities import (
     ENCODERS,
+    HEADS,
     TEMPLATE_KEY,
     Evidence,
     brief,
@@ -55,6 +56,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     chat_templates: dict[str, str] = {}  # those with a name, beside `chat_template`: "tool_use", "rag"
     evidence: tuple[Evidence, ...] = ()
     normalizes_embeddings: bool = True  # what comes out of it is meant to have length one
+    stands_alone: bool = True  # False: a head (EAGLE, MTP, …) that goes on from another model's states
 
     @property
     def is_encoder(self) -> bool:
@@ -115,6 +117,7 @@ def facts_of(gguf: GGUF) -> Facts:
         chat_templates=_named_templates(gguf),
         evidence=(*_evidence(gguf, architecture), *found),
         normalizes_embeddings=_normalizes(gguf, architecture, tokenizer),
+        stands_alone=architecture not in HEADS and any("blk.0." in name for name in gguf.tensors),
     )
 
 

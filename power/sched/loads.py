@@ -50,6 +50,7 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
         disk_bytes=config.disk_bytes,
         step_seconds=config.step_ms / 1000,
         n_draft=config.prompt_lookup,
+        draft=str(stored.draft or ""),
         # Some may be late on a busy machine, and still none is missing.
         alive_seconds=min(5.0, config.hang_seconds / 5),
         adapters=tuple((str(path), 1.0) for path in stored.adapters),
@@ -60,4 +61,4 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
 
 def model_key(stored: StoredModel) -> str:
     """What is in memory only once: a file, with what is applied to it."""
-    return "\0".join(map(str, (stored.path, *stored.adapters)))
+    return "\0".join(map(str, (stored.path, *stored.adapters, stored.draft or "")))

@@ -26,6 +26,7 @@ from power.gguf.memory import (
     projector_size,
     refusal,
     shape_of,
+    with_draft,
 )
 from power.sched.gpus import Gpu, list_gpus
 from power.sched.placing import Placement, Room, Wish, place
@@ -88,8 +89,16 @@ class MachineMemory:
 class ModelNeeds:
     """What a model takes, by its file and what its worker will be told."""
 
-    def __init__(self, shape: ModelShape, serving: Serving, projector: ProjectorSize | None, wish: Wish) -> None:
+    def __init__(
+        self,
+        shape: ModelShape,
+        serving: Serving,
+        projector: ProjectorSize | None,
+        draft: ModelShape | None,
+        wish: Wish,
+    ) -> None:
         self._shape = shape
+        self._draft = draft
         self._serving = serving
         self._projector = projector
         self._wish = wish
@@ -113,10 +122,14 @@ class ModelNeeds:
 
     def _estimate(self, n_gpu_layers: int) -> Estimate:
         serving = replace(self._serving, n_gpu_layers=n_gpu_layers if has_gpu_backend() else 0)
-        return estimate(self._shape, serving.settings(self._shape), self._projector)
+        found = estimate(self._shape, serving.settings(self._shape), self._projector)
+        if self._draft is None:
+            return found
+        return with_draft(found, estimate(self._draft, replace(serving, n_draft=0).settings(self._draft)))
 
 
 def _measure(stored: StoredModel, load: Load, spread: bool) -> ModelNeeds:
+    draft_path = load.draft if not load.embeds else ""
     try:
         # Nothing goes to llama.cpp unread.
         beside: list[str | Path] = [*(path for path, _scale in load.adapters), *stored.projectors]
@@ -124,6 +137,7 @@ def _measure(stored: StoredModel, load: Load, spread: bool) -> ModelNeeds:
             open_gguf(path)
         shape = shape_of(open_gguf(load.path))
         projector = projector_size(open_gguf(stored.projectors[0])) if stored.projectors else None
+        draft = shape_of(open_gguf(draft_path)) if draft_path else None
     except GGUFError as error:
         raise LoadFailed(f"unable to load model: {error.message}") from error
     wish = Wish(
@@ -132,7 +146,7 @@ def _measure(stored: StoredModel, load: Load, spread: bool) -> ModelNeeds:
         spread=spread,
         is_mapped=load.use_mmap and not load.use_mlock,
     )
-    return ModelNeeds(shape, Serving.of(load, has_gpu=has_gpu_backend()), projector, wish)
+    return ModelNeeds(shape, Serving.of(load, has_gpu=has_gpu_backend()), projector, draft, wish)
 
 
 def left(room: Room, ready: Iterable[Placement], coming: Iterable[Placement], budget: float) -> Room:

@@ -92,7 +92,17 @@ def _parts(store: Store, request: CreateRequest, base: Base, workshop: Workshop)
     for part in adapters:
         if part.role != "adapter":
             raise BadRequest(f"a {part.role} is not an adapter", field="adapters")
-    return parts + adapters
+    return parts + adapters + (_draft(request, workshop) if request.draft_files else [])
+
+
+def _draft(request: CreateRequest, workshop: Workshop) -> list[Part]:
+    """The draft model. Whether it has the same vocabulary, loading tells."""
+    parts = workshop.parts(request.draft_files, "draft_files")
+    if len(parts) != 1 or parts[0].role != "model" or "completion" not in parts[0].facts.capabilities:
+        raise BadRequest("a draft is one model that generates text", field="draft_files")
+    if not parts[0].facts.stands_alone:
+        raise BadRequest("a draft is a model of its own, not a head of another", field="draft_files")
+    return [parts[0]._replace(role="draft")]
 
 
 async def _quantized(

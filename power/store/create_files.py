@@ -23,8 +23,8 @@ from power.store.blobs import Blobs
 from power.store.files import explained
 from power.store.transfers import Progress, Report
 
-Role = Literal["model", "projector", "adapter"]
-ROLES: tuple[Role, ...] = ("model", "projector", "adapter")
+Role = Literal["model", "projector", "adapter", "draft"]
+ROLES: tuple[Role, ...] = ("model", "projector", "adapter")  # that a file tells of itself
 MAGICS = (b"GGUF", b"FUGG")
 PERIOD = 0.06  # seconds between two reports of one step, as Ollama has it
 # Ollama's stand-in for the digest of what is not hashed yet; clients tell bars apart by it.

@@ -44,6 +44,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""  # a model to start from, or ""
     files: dict[str, str] = {}  # relative path to digest of a blob
     adapters: dict[str, str] = {}
+    draft_files: dict[str, str] = {}  # of a smaller model that guesses what this one will say
     template: str | None = None
     system: str | None = None
     licenses: tuple[str, ...] = ()
@@ -65,8 +66,8 @@ def check_request(request: CreateRequest) -> CreateRequest:
     """
     if not request.base and not request.files:
         raise BadRequest("neither 'from' or 'files' was specified", field="from")
-    for field, files in (("files", request.files), ("adapters", request.adapters)):
-        check_files(files, field)
+    for field in ("files", "adapters", "draft_files"):
+        check_files(getattr(request, field), field)
     if request.imatrix:
         _check_digest(request.imatrix, "imatrix")
     read_options(request.parameters)

@@ -37,6 +37,8 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     licenses: tuple[str, ...] = ()
     adapters: tuple[Path, ...] = ()
     projectors: tuple[Path, ...] = ()
+    draft: Path | None = None  # a smaller model that guesses what this one will say
+    draft_head: Path | None = None  # in its place, one that stands on this model's states: kept, and not used
     parent: str = ""  # the model it was made from
     go_template: bool | None = None  # the operator's word on which template serves
 
@@ -148,9 +150,11 @@ def read_model(
     """Raises ManifestError, GGUFError or OSError."""
     layers = Layers(models_dir, manifest)
     config = layers.config()
-    paths = layers.paths("model")
+    paths, drafts = layers.paths("model"), layers.paths("draft")
     if not paths:
         raise ManifestError("it has no model layer" + (", its model is remote" if config.remote_model else ""))
+    draft = drafts[0] if drafts else None
+    is_head = draft is not None and not facts(draft).stands_alone
     return StoredModel(
         name=name,
         path=paths[0],
@@ -166,5 +170,7 @@ def read_model(
         licenses=layers.texts("license"),
         adapters=layers.paths("adapter"),
         projectors=layers.paths("projector"),
+        draft=None if is_head else draft,
+        draft_head=draft if is_head else None,
         parent=manifest.of_kind("model")[0].source,
     )

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from power.worker.batch import Chunk, Pace, Work, plan_step
 from power.worker.disk import Disk
+from power.worker.draft_model import DraftModel
+from power.worker.drafting import Drafting
 from power.worker.llama import DecodeFailure, Llama
-from power.worker.lookup import Economics
 from power.worker.memory import Memory
 from power.worker.prefix import Rows
 from power.worker.sampler import NothingToSample
@@ -41,10 +42,19 @@ class Lane:
         waiting: those without, in order of arrival.
     """
 
-    def __init__(self, llama: Llama, rows: Rows, pace: Pace, *, shares: bool = True, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        llama: Llama,
+        rows: Rows,
+        pace: Pace,
+        *,
+        shares: bool = True,
+        disk: Disk | None = None,
+        draft_model: DraftModel | None = None,
+    ) -> None:
         """`shares`: whether sequences take over from each other what they have in common.
 
-        `disk`: where that is kept for later workers.
+        `disk`: where that is kept for later workers. `draft_model`: guesses what comes next.
         """
         self.running: list[Sequence] = []
         self.waiting: list[Sequence] = []
@@ -53,8 +63,7 @@ class Lane:
         self._pace = pace
         self._memory = Memory(llama, rows, disk)
         self._shares = shares
-        self._economics = Economics(llama.n_draft)
-        self._drafts: dict[int, list[int]] = {}  # by sequence, for the next step
+        self._drafting = Drafting(llama, draft_model)
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
@@ -168,30 +177,15 @@ class Lane:
 
     def _draft(self, chunks: list[Chunk]) -> list[Chunk]:
         """Guess what may come next, where checking it in the same step is worth it: never beside a prompt."""
-        self._drafts.clear()
-        n_left = self.llama.n_draft
-        if not n_left or any(chunk.n_tokens > 1 or not self.running[chunk.which].decodes for chunk in chunks):
+        self._drafting.clear()
+        if any(chunk.n_tokens > 1 or not self.running[chunk.which].decodes for chunk in chunks):
             return chunks
-        return [self._draft_for(chunk, len(chunks), n_left - self._n_drafted) for chunk in chunks]
-
-    def _draft_for(self, chunk: Chunk, n_decoding: int, n_left: int) -> Chunk:
-        sequence = self.running[chunk.which]
-        if not sequence.draft(1):  # the usual case, and found out at once
-            return chunk
-        n = self._economics.best(n_decoding, sequence.trust.p, min(n_left, sequence.n_draftable))
-        if not n:
-            sequence.trust.rest()
-            return chunk
-        drafts = self._drafts[sequence.id] = sequence.draft(n)
-        return Chunk(chunk.which, chunk.n_tokens, 1 + len(drafts))
-
-    @property
-    def _n_drafted(self) -> int:
-        return sum(map(len, self._drafts.values()))
+        self._drafting.make([self.running[chunk.which] for chunk in chunks])
+        return [chunk._replace(n_logits=chunk.n_logits + self._n_rows(chunk) - 1) for chunk in chunks]
 
     def _n_rows(self, chunk: Chunk) -> int:
         """Cells that the chunk takes, its drafts' too."""
-        return chunk.n_tokens + len(self._drafts.get(self.running[chunk.which].id, ()))
+        return chunk.n_tokens + len(self._drafting.of(self.running[chunk.which]))
 
     def _look_at(self, sequence: Sequence) -> Work:
         turn = self._rows.turn(sequence.row)
@@ -207,7 +201,7 @@ class Lane:
         began = perf_counter()
         for which, n, n_logits in chunks:
             sequence = self.running[which]
-            tokens = [*sequence.next_tokens(n), *self._drafts.get(sequence.id, ())]
+            tokens = [*sequence.next_tokens(n), *self._drafting.of(sequence)]
             self.llama.add(sequence.row, sequence.n_past, tokens, n_logits=n_logits)
         logits = self.llama.decode()
         for sequence in self.running:
@@ -220,7 +214,7 @@ class Lane:
         n_tokens, seconds = sum(self._n_rows(chunk) for chunk in chunks), perf_counter() - began
         self._pace.record(n_tokens, seconds)
         if all(chunk.n_tokens == 1 for chunk in chunks):
-            self._economics.record(n_tokens, seconds)
+            self._drafting.economics.record(n_tokens, seconds)
         watched: list[Event] = [sequence.progress() for sequence in self.running if sequence.is_watched]
         return watched + self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
 
@@ -247,11 +241,11 @@ class Lane:
 
     def _choose(self, sequence: Sequence, logits: NDArray[np.float32]) -> Piece | None:
         """The sequence's next token, or tokens if some were drafted; of drafts only the right ones stay."""
-        drafts = self._drafts.get(sequence.id)
+        drafts = self._drafting.of(sequence)
         if not drafts:
             return sequence.step(logits[0])
         try:
-            piece, n_right = sequence.check(drafts, logits)
+            piece, n_right = sequence.check(drafts, logits, self._drafting.trust(sequence))
             self._memory.do(self._rows.extend(sequence.row, drafts[:n_right]))
             sequence.advance(n_right)
             return piece
@@ -261,8 +255,8 @@ class Lane:
     def _make_do(self, chunks: list[Chunk], error: DecodeFailure) -> tuple[list[Chunk], list[Event]]:
         """After a failed step: what to try instead, with less in it or fewer sequences; and who failed."""
         if error.no_room:
-            if self._drafts:
-                self._drafts.clear()
+            if self._drafting:
+                self._drafting.clear()
                 return [Chunk(which, n, min(n_logits, 1)) for which, n, n_logits in chunks], []
             if idle := self._rows.make_room(self._rows.n_cells):
                 self._memory.do(idle)

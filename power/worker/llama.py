@@ -61,7 +61,7 @@ class Llama:
         self.n_rows = 1 if alone else load.n_slots
         self._spare = self.n_rows  # one row more than there are slots, for parts of others
         self.n_batch = max(load.n_batch, load.n_slots)
-        self.n_draft = 0 if alone or not self.can_cut else min(load.n_draft, self.n_batch - self.n_rows)
+        self.n_draft = 0 if alone or not self.can_cut else min(load.n_drafts, self.n_batch - self.n_rows)
         self.context = self._open_context(weights.n_ctx if alone else load.n_pool or weights.n_ctx * load.n_slots)
         self.n_cells: int = c.llama_n_ctx(self.context)
         self.n_ctx = min(self.n_ctx, self.n_cells)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
+from msgspec.structs import replace
+
+from power.worker.draft_model import vocabulary_difference
 from power.worker.line import Line
-from power.worker.weights import Weights
+from power.worker.weights import LoadFailure, Weights
 from power.worker.wire import Load, Loading, Ready
 
 REPORT_EVERY_NS = 100_000_000  # llama.cpp reports every tensor; a person wants ten a second
@@ -26,8 +29,22 @@ class Progress:
 
 
 def load_weights(load: Load, line: Line) -> Weights:
-    """The model in memory, without a context; LoadFailure if it cannot be loaded."""
-    return Weights(load, Progress(line))
+    """The model in memory, and its draft model, without a context; LoadFailure if it cannot be loaded."""
+    progress = Progress(line)
+    weights = Weights(load, progress)
+    if load.draft and not load.embeds and not weights.keeps_state:  # whose drafts could not be taken back
+        weights.draft = _load_draft(weights, progress)
+    return weights
+
+
+def _load_draft(weights: Weights, progress: Progress) -> Weights:
+    load = weights.load
+    alone = replace(load, path=load.draft, draft="", n_draft=0, adapters=())
+    # It is small beside the other: what it adds to the progress is that there is some.
+    draft = Weights(alone, lambda _: progress(1.0), weights.log)
+    if difference := vocabulary_difference(weights.vocab, draft.vocab):
+        raise LoadFailure(f"the draft model {load.draft} has another vocabulary than {load.path}: {difference}")
+    return draft
 
 
 def ready(weights: Weights, *, n_ctx: int, n_cells: int, began_ns: int) -> Ready:

@@ -12,6 +12,7 @@ from power.worker.admission import Admission, Rejected
 from power.worker.batch import FixedPace, Pace
 from power.worker.cells import CellRows
 from power.worker.disk import open_disk
+from power.worker.draft_model import open_draft_model
 from power.worker.embedding import Embeddings
 from power.worker.lane import Lane
 from power.worker.llama import Llama
@@ -55,7 +56,8 @@ class Loop:
         self._admission = Admission(llama.vocab)
         load = llama.weights.load
         pace = Pace(llama.n_batch, load.step_seconds)
-        self._lane = Lane(llama, make_rows(llama), pace, disk=open_disk(load))
+        draft_model = open_draft_model(llama.weights)
+        self._lane = Lane(llama, make_rows(llama), pace, disk=open_disk(load), draft_model=draft_model)
         self._apart = Apart(llama.weights)
         self._embeddings = Embeddings(llama.weights)
 

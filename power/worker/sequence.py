@@ -35,7 +35,8 @@ class Sequence:
         tokens: prompt and answer; the first `n_past` of them are in the row.
         n_passed_over: steps since it last had a part in one.
         ended: why it has ended, once it has.
-        trust: how far drafts for it can be trusted.
+        trust: how far drafts that were looked up for it can be trusted.
+        model_trust: how far those of a draft model.
     """
 
     def __init__(self, start: Start, prompt: list[int], n_ctx: int, sampler: Sampler, vocab: Vocab) -> None:
@@ -68,6 +69,7 @@ class Sequence:
         self._logprobs = InStep()
         self._lookup = Lookup()
         self.trust = Trust()
+        self.model_trust = Trust()
         self._n_draft_max = start.n_draft
         self._n_drafted = self._n_accepted = 0
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
@@ -169,21 +171,23 @@ class Sequence:
         logprobs = self._logprobs.release(len(text), ended=self.ended is not None)
         return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
 
-    @property
-    def n_draftable(self) -> int:
-        """How many tokens may be drafted for it: so that context and answer still have room for what follows them."""
+    def n_draftable(self, n_usual: int) -> int:
+        """How many tokens may be drafted for it: so that context and answer still have room for what follows them.
+
+        `n_usual`: if its request does not say.
+        """
         room = min(self._n_ctx - len(self.tokens), self._n_predict - self._n_generated - 1)
-        return max(0, room if self._n_draft_max < 0 else min(room, self._n_draft_max))
+        return max(0, min(room, n_usual if self._n_draft_max < 0 else self._n_draft_max))
 
     def draft(self, n: int) -> list[int]:
         """At most `n` tokens that may come next."""
         return self._lookup.draft(self.tokens, n)
 
-    def check(self, drafts: Tokens[int], logits: NDArray[np.float32]) -> tuple[Piece | None, int]:
+    def check(self, drafts: Tokens[int], logits: NDArray[np.float32], trust: Trust) -> tuple[Piece | None, int]:
         """Choose the next tokens, as long as the drafts are what is chosen.
 
         The row holds all tokens and, behind them, the drafts; `logits` are those
-        after the last token and after each draft.
+        after the last token and after each draft; `trust` is what is had in whoever made them.
 
         Returns:
             What was added, and how many of the drafts were right: so many of them stay in the row.
@@ -199,7 +203,7 @@ class Sequence:
         n_right = common_prefix(self.tokens[start:], list(drafts))
         self._n_drafted += len(drafts)
         self._n_accepted += n_right
-        self.trust.record(len(drafts), n_right)
+        trust.record(len(drafts), n_right)
         return join([piece for piece in pieces if piece is not None]), n_right
 
     def append_known(self, tokens: Tokens[int]) -> Piece:

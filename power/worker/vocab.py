@@ -18,6 +18,8 @@ class Vocab:
         self.eos: int = c.llama_vocab_eos(pointer)
         self.newline: int = c.llama_vocab_nl(pointer)
         self.adds_bos: bool = c.llama_vocab_get_add_bos(pointer)
+        self.adds_eos: bool = c.llama_vocab_get_add_eos(pointer)
+        self.kind: int = c.llama_vocab_type(pointer)
         self._ends: tuple[list[int], list[int]] | None = None
         self._pieces: dict[int, bytes] = {}
         self._eog: dict[int, bool] = {}

@@ -39,20 +39,22 @@ class Weights:
 
     Attributes:
         n_ctx: tokens one sequence may have: what was asked for, or less if it was trained for less.
+        draft: a smaller model of the same vocabulary that guesses what this one will say, if there is one.
     """
 
-    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
-        """Load; `progress` is called with 0.0 … 1.0.
+    def __init__(self, load: Load, progress: Callable[[float], None], log: Log | None = None) -> None:
+        """Load; `progress` is called with 0.0 … 1.0. `log`: of other weights in this process, which has but one.
 
         Raises:
             LoadFailure: a broken or missing file, no vocabulary, no memory.
         """
         self.load = load
-        self._log = Log()
+        self.log = log or Log()
+        self.draft: Weights | None = None
         c.llama_backend_init()
         self.model = self._load_model(progress)
         self.vocab = Vocab(c.llama_model_get_vocab(self.model))
-        if not self.vocab.n_tokens or c.llama_vocab_type(self.vocab.pointer) == c.LLAMA_VOCAB_TYPE_NONE:
+        if not self.vocab.n_tokens or self.vocab.kind == c.LLAMA_VOCAB_TYPE_NONE:
             raise LoadFailure(f"the model {load.path} has no vocabulary")
         self.n_ctx_train: int = c.llama_model_n_ctx_train(self.model)
         self.n_ctx = min(load.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else load.n_ctx
@@ -63,17 +65,17 @@ class Weights:
 
     @property
     def model_bytes(self) -> int:
-        return int(c.llama_model_size(self.model))
+        return int(c.llama_model_size(self.model)) + (self.draft.model_bytes if self.draft else 0)
 
     @property
     def kv_bytes(self) -> int:
         """Of all contexts so far."""
-        return self._log.kv_bytes
+        return self.log.kv_bytes
 
     @property
     def device_bytes(self) -> dict[str, int]:
         """What llama.cpp has allocated, by its names of devices."""
-        return self._log.device_bytes
+        return self.log.device_bytes
 
     @property
     def on_gpu(self) -> bool:
@@ -97,7 +99,7 @@ class Weights:
     @property
     def last_errors(self) -> str:
         """What llama.cpp complained about last."""
-        return self._log.last_errors()
+        return self.log.last_errors()
 
     def metadata(self, key: str) -> str | None:
         """A value of the file's metadata as text ("false", "1"); None if it is not there."""
@@ -132,6 +134,8 @@ class Weights:
 
     def close(self) -> None:
         """Give the memory back; every context is to be freed before."""
+        if self.draft:
+            self.draft.close()
         c.llama_model_free(self.model)
 
     def _load_model(self, progress: Callable[[float], None]) -> c.llama_model_p:

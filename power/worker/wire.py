@@ -46,6 +46,7 @@ from power.stream.blocks import Thinking
 HEADER = struct.Struct("<I")
 # Bytes. The largest frame is a prompt: HTTP bodies are limited far below this.
 MAX_FRAME = 256 * 1024 * 1024
+MODEL_DRAFT = 4  # tokens that a draft model drafts for a sequence, if its request does not say; Ollama's default
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
@@ -70,9 +71,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     disk_folder: str = ""  # where what was computed is kept for later workers
     disk_bytes: int = 0  # that may be there, for all models together; 0: nothing is kept
     n_draft: int = 0  # tokens that prompt lookup may draft in a step, for all sequences together; 0: none
+    draft: str = ""  # a smaller model of the same vocabulary that drafts, too
     step_seconds: float = 0.1  # that a step should take while somebody waits for the next token
     embeds: bool = False  # for embeddings or scores alone: there will be no Start
     pooling: str = ""  # "mean", "cls" or "last"; empty: as the file says
+
+    @property
+    def n_drafts(self) -> int:
+        """Tokens that may be drafted in a step by whatever means."""
+        return self.n_draft + (MODEL_DRAFT * self.n_slots if self.draft and not self.embeds else 0)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
@@ -88,7 +95,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     rules: dict[str, Expr] = {}  # the same, read; without them nothing can be known ahead
     shift: bool = False  # go on when the context is full, without the oldest half of what is not kept
     n_keep: int = 0  # the prompt's first tokens that a shift keeps, BOS not counted; negative: all of the prompt
-    n_draft: int = -1  # tokens that may be drafted for it in a step; negative: as many as for anybody
+    n_draft: int = -1  # tokens that may be drafted for it in a step; negative: as many as are usual
     n_probs: int | None = None  # alternatives per token to report; None: no logprobs at all
     want_tokens: bool = False  # report the prompt's token ids in Accepted
     want_progress: bool = False  # report how far the prompt has been read

@@ -19,7 +19,7 @@ from power.api.requests import BODY_BUFFER, Body
 from power.config import Config
 from power.gguf import open_gguf
 from tests.store.registries import CountingProxy, add_model, docker_registry, fake_registry
-from tests.support import PATIENCE, children
+from tests.support import PATIENCE, TINY, children
 from tests.worker.adapters import write_adapter
 from tests.worker.models import write_model
 
@@ -122,6 +122,35 @@ def test_an_adapter_changes_the_answers_of_its_model_alone(
     assert "ADAPTER " in (client.show("adapted").modelfile or "")
 
 
+def test_a_draft_model_changes_nothing_that_is_said(
+    http: httpx.Client, client: ollama.Client, base: str, folder: Path, gguf: Path
+) -> None:
+    from power.store.modelfile import read_modelfile
+
+    digest = client.create_blob(gguf)
+    http.post("/api/create", json={"model": "drafted", "from": base, "draft_files": {"d.gguf": digest}}).read()
+    text = f"FROM {base}\nDRAFT @{digest}"
+    http.post("/api/create", json={"model": "drafted-too", "modelfile": text}).read()
+
+    assert answer(client, "drafted") == answer(client, "drafted-too") == answer(client, base)
+    for name in ("drafted", "drafted-too"):
+        [draft] = read_modelfile(client.show(name).modelfile or "").values("draft")
+        assert Path(draft).read_bytes() == gguf.read_bytes()
+    assert http.post("/api/show", json={"model": "drafted"}).json()["memory"]["draft"] > 0
+
+
+def test_a_draft_model_of_another_vocabulary_is_told_at_the_first_request(
+    http: httpx.Client, client: ollama.Client, folder: Path, gguf: Path
+) -> None:
+    digest, files = client.create_blob(gguf), {"m.gguf": client.create_blob(TINY)}
+    http.post("/api/create", json={"model": "mixed", "files": files, "draft_files": {"d.gguf": digest}}).read()
+
+    response = http.post("/api/generate", json={"model": "mixed", "prompt": "hi", "stream": False})
+
+    assert response.status_code == 500
+    assert "has another vocabulary than" in response.json()["error"]
+
+
 def test_the_modelfile_that_show_prints_says_what_was_said(client: ollama.Client, base: str) -> None:
     from power.store.modelfile import read_modelfile
 
@@ -175,7 +204,9 @@ def test_the_older_modelfile_field_still_works(http: httpx.Client, client: ollam
             "quantization is only supported for F16, BF16 and F32",
         ),
         ({"model": "x", "from": "tiny", "remote_host": "h"}, 400, "remote models are not supported"),
-        ({"model": "x", "from": "tiny", "draft_files": {"m": ABSENT}}, 400, "draft models are not supported"),
+        ({"model": "x", "from": "tiny", "draft_files": {"../m": ABSENT}}, 400, "file path must be relative"),
+        ({"model": "x", "from": "tiny", "draft_files": {"m": ABSENT}}, 400, f'blob "{ABSENT}" not found'),
+        ({"model": "x", "from": "tiny", "draft_quantize": "Q4_0"}, 400, "a draft is not quantized"),
         ({"model": "x", "from": "tiny", "parameters": {"top_k": []}}, 400, 'option "top_k" must be of type integer'),
         ({"model": "x", "from": 1}, 400, 'invalid "from": expected str, got int'),
         ({"model": "x", "modelfile": "FRUM tiny"}, 400, "(line 1, column 1): command must be one of"),

@@ -16,7 +16,7 @@ def config(**changes: str) -> Config:
 
 def test_show_says_what_loading_would_take(http: httpx.Client) -> None:
     memory = http.post("/api/show", json={"model": "tiny"}).json()["memory"]
-    purposes = ("weights", "kv", "state", "compute", "output", "projector")
+    purposes = ("weights", "kv", "state", "compute", "output", "projector", "draft")
 
     n_cells = memory["num_parallel"] * memory["context_length"]
     assert memory["kv"] == n_cells * 5 * 2 * 128 * 2  # layers, keys and values, their width, F16

@@ -15,6 +15,7 @@ from power.client import Step
 from power.errors import BadRequest
 from tests.store.registries import docker_registry
 from tests.support import TINY
+from tests.worker.models import write_model
 
 from .conftest import Run
 
@@ -40,6 +41,26 @@ def test_a_model_lives_and_dies_without_a_server(power: Run, modelfile: Path) ->
     assert (removed.returncode, removed.stdout) == (1, "deleted 'mine'\n")
     assert removed.stderr == "Error: model 'nosuch' not found\n"
     assert power("show", "yours:v1", "--system").stdout == "Be\nbrief.\n"
+
+
+def test_a_draft_model_is_made_shown_and_made_again(power: Run, modelfile: Path) -> None:
+    write_model(modelfile.with_name("small.gguf"))
+    modelfile.write_text("FROM ./tiny.gguf\nDRAFT ./small.gguf\n")
+
+    created = power("create", "drafted", "-f", str(modelfile))
+    shown = power("show", "drafted", "--modelfile").stdout
+    again = power("create", "again", "-f", "-", stdin=shown)
+    modelfile.write_text("FROM ./tiny.gguf\nDRAFT ./tiny.gguf\n")
+    same = power("create", "same", "-f", str(modelfile))
+
+    assert created.returncode == again.returncode == 0, created.stderr + again.stderr
+    [draft] = [line for line in shown.splitlines() if line.startswith("DRAFT ")]
+    assert Path(draft.removeprefix("DRAFT ")).read_bytes() == modelfile.with_name("small.gguf").read_bytes()
+    assert draft in power("show", "again", "--modelfile").stdout
+    assert (same.returncode, same.stderr) == (
+        1,
+        "Error: DRAFT must not reference the same local path as FROM: ./tiny.gguf\n",
+    )
 
 
 def test_a_server_gets_the_files_it_needs(power: Run, server: str, modelfile: Path) -> None:

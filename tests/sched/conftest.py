@@ -24,7 +24,7 @@ def stored(name: str) -> Any:
     """What `Models` needs of a stored model: a name and a path."""
     facts = SimpleNamespace(is_encoder=False)
     return SimpleNamespace(
-        name=name, path=Path("/models") / name, adapters=(), capabilities=("completion",), facts=facts
+        name=name, path=Path("/models") / name, adapters=(), draft=None, capabilities=("completion",), facts=facts
     )
 
 

@@ -94,6 +94,20 @@ async def test_a_broken_adapter_or_projector_does_not_either(tmp_path: Path, mod
         await admit(memory, stored(model_path, adapter), load_of(model_path))
 
 
+async def test_a_draft_model_counts_too_and_a_broken_one_is_told(tmp_path: Path) -> None:
+    large, small = (write_shape(tmp_path / f"{name}.gguf", SHAPES["llama 2 7B"]) for name in ("large", "small"))
+    memory = machine(None)
+    alone = await admit(memory, stored(large), load_of(large, n_ctx=512))
+    both = await admit(memory, stored(large), load_of(large, n_ctx=512, draft=str(small)))
+
+    assert 1.9 * alone.host < both.host < 2.1 * alone.host
+    with pytest.raises(LoadFailed, match="draft model"):
+        await admit(machine(6), stored(large), load_of(large, n_ctx=512, draft=str(small)))
+    small.write_bytes(b"GGUF" + bytes(40))
+    with pytest.raises(LoadFailed, match=r"unable to load model: small\.gguf: "):
+        await admit(memory, stored(large), load_of(large, draft=str(small)))
+
+
 async def test_where_nobody_knows_what_there_is_all_come_in(tmp_path: Path) -> None:
     large = write_shape(tmp_path / "large.gguf", SHAPES["mixtral 8x7B"])
 

@@ -198,6 +198,40 @@ async def test_a_projector_and_an_adapter_get_layers_of_their_own(
     assert model.adapters[0].read_bytes() == (tmp_path / "a.gguf").read_bytes()
 
 
+async def test_a_draft_gets_a_layer_that_children_and_copies_keep(
+    store: Store, make: Make, model_gguf: Path, tmp_path: Path
+) -> None:
+    small = write_model(tmp_path / "small.gguf")
+    await make("big", files=upload(store, model_gguf), draft_files=upload(store, small))
+    await make("child", base="big", system="Be brief.")
+    store.copy("child", "copy")
+
+    for name in ("big", "child", "copy"):
+        model = store.find(name)
+        assert model.path.read_bytes() == model_gguf.read_bytes()
+        assert model.draft is not None
+        assert model.draft.read_bytes() == small.read_bytes()
+
+    await make("child", base="big", draft_files=upload(store, write_model(tmp_path / "smaller.gguf", n_layer=1)))
+    draft = store.find("child").draft
+    assert draft is not None
+    assert draft.read_bytes() == (tmp_path / "smaller.gguf").read_bytes()
+
+
+async def test_what_cannot_draft_is_no_draft(store: Store, make: Make, model_gguf: Path, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "a.gguf", {"general.architecture": "llama", "general.type": "adapter"})
+    gguf = open_gguf(model_gguf)
+    head = gguf.metadata.encoded() | {"general.architecture": "eagle3"}
+    write_gguf(tmp_path / "h.gguf", head, map(gguf.source, gguf.tensors))
+    write_model(tmp_path / "m.gguf")
+
+    for names, match in ((["a"], "generates text"), (["h"], "not a head"), (["m", "h"], "one model")):
+        draft_files = upload(store, *(tmp_path / f"{name}.gguf" for name in names))
+        with pytest.raises(BadRequest, match=match) as caught:
+            await make("x", files=upload(store, model_gguf), draft_files=draft_files)
+        assert caught.value.field == "draft_files"
+
+
 async def test_a_checkpoint_and_its_adapter_are_converted(store: Store, make: Make, tmp_path: Path) -> None:
     adapted = Adapted(tmp_path, "llama", scale=2)
     adapted.write()

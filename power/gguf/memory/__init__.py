@@ -7,7 +7,7 @@ check_fits("model.gguf", Serving(n_ctx=8192), available_memory())      # raises 
 
 from power.gguf.memory.available import available_memory, gpu_backends, has_gpu_backend
 from power.gguf.memory.check import check_fits, human_size, refusal
-from power.gguf.memory.estimate import DeviceMemory, Estimate, estimate, largest_context
+from power.gguf.memory.estimate import DeviceMemory, Estimate, estimate, largest_context, with_draft
 from power.gguf.memory.projector import ProjectorSize, projector_size
 from power.gguf.memory.reading import shape_of
 from power.gguf.memory.settings import CACHE_TYPES, Serving, Settings
@@ -32,4 +32,5 @@ __all__ = [
     "projector_size",
     "refusal",
     "shape_of",
+    "with_draft",
 ]

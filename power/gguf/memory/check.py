@@ -66,10 +66,11 @@ def refusal(
         f"KV cache of {serving.n_slots} × {_per_slot(shape, serving)} tokens ({serving.kv_type})": cpu.kv,
         f"states of {needed.settings.n_seq_max} sequences": cpu.state,
         "projector": cpu.projector,
+        "draft model": cpu.draft,
         "computing": cpu.compute + cpu.output,
     }
     numbers = ", ".join(f"{human_size(size)} {name}" for name, size in parts.items() if size)
-    ways = list(_ways_out(shape, serving, available, projector))
+    ways = list(_ways_out(shape, serving, available - cpu.draft, projector))
     advice = f"it would fit with {', or '.join(ways)}" if ways else "a smaller or more quantised model would fit"
     return (
         f"model requires more system memory ({human_size(cpu.total)}) than is available ({human_size(available)}): "

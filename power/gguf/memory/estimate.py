@@ -36,10 +36,11 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
     compute: int
     output: int  # logits as they are handed out
     projector: int
+    draft: int = 0  # all of a draft model
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv + self.state + self.compute + self.output + self.projector
+        return self.weights + self.kv + self.state + self.compute + self.output + self.projector + self.draft
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +54,19 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         return sum(device.total for device in self.devices)
 
     def sum_of(self, purpose: str) -> int:
-        """Of all devices: "weights", "kv", "state", "compute", "output" or "projector"."""
+        """Of all devices: "weights", "kv", "state", "compute", "output", "projector" or "draft"."""
         return sum(int(getattr(device, purpose)) for device in self.devices)
 
     @property
     def cpu(self) -> DeviceMemory:
         return self.devices[0]
+
+
+def with_draft(model: Estimate, draft: Estimate) -> Estimate:
+    """What both models take, each on its devices."""
+    beside = {device.name: device.total for device in draft.devices}
+    devices = (msgspec.structs.replace(device, draft=beside.get(device.name, 0)) for device in model.devices)
+    return msgspec.structs.replace(model, devices=tuple(devices))
 
 
 def estimate(shape: ModelShape, settings: Settings, projector: ProjectorSize | None = None) -> Estimate:

@@ -59,7 +59,7 @@ class LoadLike(Protocol):
     @property
     def embeds(self) -> bool: ...
     @property
-    def n_draft(self) -> int: ...
+    def n_drafts(self) -> int: ...
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             flash_attention=load.flash_attention,
             n_gpu_layers=load.n_gpu_layers if has_gpu else 0,
             embeds=load.embeds,
-            n_draft=load.n_draft,
+            n_draft=load.n_drafts,
         )
 
     def settings(self, shape: ModelShape) -> Settings:
