@@ -7,6 +7,7 @@ up.  Counters say what happened since the start, gauges what is so now.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -44,8 +45,10 @@ class ModelMetrics:
         self._cached = metrics.tokens.labels(model, "cached")
         self._generated = metrics.tokens.labels(model, "generated")
         self._discarded = metrics.discarded.labels(model)
-        self._drafted = metrics.drafts.labels(model, "drafted")
-        self._accepted = metrics.drafts.labels(model, "accepted")
+        self._drafts = {
+            source: [metrics.drafts.labels(model, kind, source) for kind in ("drafted", "accepted")]
+            for source in ("lookup", "model")
+        }
         self.prefill = metrics.prefill.labels(model)
         self.decode = metrics.decode.labels(model)
         self.restarts = metrics.restarts.labels(model)
@@ -60,10 +63,11 @@ class ModelMetrics:
         self.prefill.observe(prefill_ns / 1e9)
         self.decode.observe(decode_ns / 1e9)
 
-    def drafted(self, n_drafted: int, n_accepted: int) -> None:
+    def drafted(self, source: Literal["lookup", "model"], n_drafted: int, n_accepted: int) -> None:
         """So many tokens were guessed for a sequence, and so many of them were right."""
-        self._drafted.inc(n_drafted)
-        self._accepted.inc(n_accepted)
+        drafted, accepted = self._drafts[source]
+        drafted.inc(n_drafted)
+        accepted.inc(n_accepted)
 
     def discarded(self, *, n_prompt: int, n_cached: int, n_generated: int) -> None:
         """A sequence was cancelled after so much work."""
@@ -105,8 +109,8 @@ class Metrics:
         )
         self.drafts = Counter(
             "power_draft_tokens",
-            "tokens guessed ahead: drafted, of those accepted",
-            ["model", "kind"],
+            "tokens guessed ahead by lookup or a draft model: drafted, of those accepted",
+            ["model", "kind", "source"],
             registry=registry,
         )
         self.decoded = Counter(

@@ -292,7 +292,8 @@ class Scheduler:
             self._give_back(place)
 
     def _finish(self, id: int, done: Done) -> None:
-        self._metrics.drafted(done.n_drafted, done.n_accepted)
+        self._metrics.drafted("lookup", done.n_drafted, done.n_accepted)
+        self._metrics.drafted("model", done.n_model_drafted, done.n_model_accepted)
         if place := self.table.ended(id, done):
             self.n_finished += 1
             self._metrics.finished(

@@ -85,7 +85,7 @@ class Drafting:
                 continue
             n_asked += min(wish.n, len(tokens) + 1)
             if len(tokens) < wish.n:  # it was not sure, which is no better than wrong: it took its time
-                sequence.model_trust.record(1, 0)
+                sequence.model_trust.doubt()
             if tokens:
                 self._drafts[sequence.id] = Draft(tokens, sequence.model_trust)
         if len(found) == len(wishes):  # else the time went into reading a prompt

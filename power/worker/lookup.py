@@ -47,7 +47,12 @@ class Lookup:
 
 
 class Trust:
-    """How likely the next drafted token of a sequence is the right one, by how it went so far."""
+    """How likely the next drafted token of a sequence is the right one, by how it went so far.
+
+    Attributes:
+        p: that probability.
+        n_drafted: tokens that were drafted, of which `n_accepted` were right.
+    """
 
     START = 0.8
     LEARNING = 0.15  # weight of the latest token
@@ -56,13 +61,20 @@ class Trust:
 
     def __init__(self) -> None:
         self.p = self.START
+        self.n_drafted = self.n_accepted = 0
 
     def record(self, n_drafted: int, n_accepted: int) -> None:
         """Of so many tokens in a row, so many were right; those after the first wrong one prove nothing."""
+        self.n_drafted += n_drafted
+        self.n_accepted += n_accepted
         for _ in range(n_accepted):
             self.p += (1 - self.p) * self.LEARNING
         if n_accepted < n_drafted:
-            self.p -= self.p * self.LEARNING
+            self.doubt()
+
+    def doubt(self) -> None:
+        """There was no token where one was wanted, or a wrong one."""
+        self.p -= self.p * self.LEARNING
 
     def rest(self) -> None:
         self.p += max(0.0, self.START - self.p) * self.FORGIVING

@@ -71,7 +71,6 @@ class Sequence:
         self.trust = Trust()
         self.model_trust = Trust()
         self._n_draft_max = start.n_draft
-        self._n_drafted = self._n_accepted = 0
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
 
     @property
@@ -201,8 +200,6 @@ class Sequence:
                 break
             pieces.append(self.step(logits[len(known)]))
         n_right = common_prefix(self.tokens[start:], list(drafts))
-        self._n_drafted += len(drafts)
-        self._n_accepted += n_right
         trust.record(len(drafts), n_right)
         return join([piece for piece in pieces if piece is not None]), n_right
 
@@ -229,8 +226,10 @@ class Sequence:
             n_generated=self._n_generated,
             prefill_ns=self._first_at - self._seated_at,
             decode_ns=self._last_at - self._first_at,
-            n_drafted=self._n_drafted,
-            n_accepted=self._n_accepted,
+            n_drafted=self.trust.n_drafted,
+            n_accepted=self.trust.n_accepted,
+            n_model_drafted=self.model_trust.n_drafted,
+            n_model_accepted=self.model_trust.n_accepted,
         )
 
     def close(self) -> None:

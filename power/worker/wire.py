@@ -217,8 +217,10 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     n_generated: int
     prefill_ns: int
     decode_ns: int
-    n_drafted: int = 0  # tokens, of which `n_accepted` were right
+    n_drafted: int = 0  # tokens looked up, of which `n_accepted` were right
     n_accepted: int = 0
+    n_model_drafted: int = 0  # tokens of a draft model
+    n_model_accepted: int = 0
 
 
 class Embedded(msgspec.Struct, frozen=True, tag="embedded"):

@@ -44,11 +44,12 @@ class Shelf:
         return path
 
     def model(self, name: str, *layers: tuple[str, Any], modified: float = 1e9, **config: Any) -> Path:
-        """A model of the packaged file with these layers, each a kind and a text or JSON value."""
+        """A model of the packaged file with these layers, each a kind and a text, a file's bytes or a JSON value."""
         written = [{"mediaType": f"{LAYER}model", **self.blob(self.packaged.read_bytes())}]
         for kind, value in layers:
-            data = value if isinstance(value, str) else json.dumps(value)
-            written.append({"mediaType": LAYER + kind, **self.blob(data.encode())})
+            text = value if isinstance(value, str | bytes) else json.dumps(value)
+            data = text.encode() if isinstance(text, str) else text
+            written.append({"mediaType": LAYER + kind, **self.blob(data)})
         said = {"model_format": "gguf", "architecture": "amd64", "os": "linux", **config}
         head = {
             "schemaVersion": 2,

@@ -14,6 +14,7 @@ from power.store import Progress, Store, pull
 from tests.store.conftest import Shelf
 from tests.store.moving import pulled, pushed
 from tests.store.registries import CountingProxy, docker_registry, fake_registry
+from tests.worker.models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,11 @@ def contents(models_dir: Path) -> dict[str, bytes]:
     return {str(path.relative_to(models_dir)): path.read_bytes() for path in paths if path.is_file()}
 
 
-async def test_what_is_pushed_and_deleted_comes_back_byte_for_byte(store: Store, shelf: Shelf, host: str) -> None:
-    shelf.model(f"{host}/team/model/v1", ("system", "Be brief."), ("params", {"stop": ["x"]}))
+async def test_what_is_pushed_and_deleted_comes_back_byte_for_byte(
+    store: Store, shelf: Shelf, host: str, tmp_path: Path
+) -> None:
+    draft = write_model(tmp_path / "draft.gguf").read_bytes()
+    shelf.model(f"{host}/team/model/v1", ("system", "Be brief."), ("params", {"stop": ["x"]}), ("draft", draft))
     before = contents(shelf.models_dir)
 
     await pushed(store, f"{host}/team/model:v1")
@@ -46,7 +50,10 @@ async def test_what_is_pushed_and_deleted_comes_back_byte_for_byte(store: Store,
     events = await pulled(store, f"{host}/team/model:v1")
 
     assert contents(shelf.models_dir) == before
-    assert store.find(f"{host}/team/model:v1").system == "Be brief."
+    model = store.find(f"{host}/team/model:v1")
+    assert model.system == "Be brief."
+    assert model.draft is not None
+    assert model.draft.read_bytes() == draft
     assert events[0].status == "pulling manifest"
     assert [event.status for event in events][-3:] == ["verifying sha256 digest", "writing manifest", "success"]
 
