@@ -57,7 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hang_seconds: float = 30.0  # without a sign of life after which a model's process with work is killed; inf: never
     context_length: int = 4096  # tokens a sequence may use where neither request nor model says
     kv_cache_type: str = "f16"
-    step_ms: int = 150  # that a decode step should take while somebody waits for the next token
+    step_ms: int = 250  # that a decode step should take while somebody waits for the next token
     disk_bytes: int = 0  # for what prompts began with, kept in data_dir/cache over restarts; 0: nothing is kept
     pool_tokens: int = 0  # tokens all sequences of a model may have in memory; 0: context_length for each slot
     origins: tuple[str, ...] = ()  # web origins allowed beside local ones; "*" inside one stands for anything

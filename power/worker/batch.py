@@ -18,7 +18,7 @@ from typing import NamedTuple
 # one thread). Below, a token of 8 costs 2.5 times as much as one of 64, of 16 twice, of 24 1.25 times.
 SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TILE = 64  # the first step's size, when nothing is known
-STEP_SECONDS = 0.15  # that a step should take while others wait for their next token
+STEP_SECONDS = 0.25  # that a step should take while others wait for a token; twice this is a tile of a 0.5B model
 # A step may take so many times the target while a prompt is in it. With less, a 0.5B model on one thread reads
 # prompts 8 tokens at a time, which costs 2.5 times as much for each: 8 clients got 0.68 of the tokens.
 LENIENCE = 2
@@ -31,7 +31,7 @@ PATIENCE = 5  # times the target a step may take when nobody waits for a token: 
 LEAST_PREFILL = 32  # tokens of a step when nobody waits for one, however long it takes: fewer cost twice as much each
 HOPE = 0.75  # of what it would take in proportion to a smaller one, a larger step is hoped to take
 FORGETTING = 0.99  # per step of one size, of how slow the next one was: where there is hope, it is tried again
-FAIR_SHARE = 4  # one part in so many of the prompts' tokens goes to who was passed over most
+FAIR_SHARE = 2  # one part in so many of the prompts' tokens goes to who was passed over most: short ones never end
 
 
 class Work(NamedTuple):

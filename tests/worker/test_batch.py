@@ -93,7 +93,7 @@ def test_a_short_prompt_is_not_stuck_behind_a_long_one() -> None:
 def test_nor_is_a_long_one_starved_by_short_ones() -> None:
     work = [Work(30_000, 30_000, False, 3), *[Work(200, 200, False)] * 3]
 
-    assert plan_step(work, 256)[0] == Chunk(0, 64, 0)
+    assert plan_step(work, 256)[0] == Chunk(0, 128, 0)
 
 
 def test_tokens_known_beforehand_go_before_prompts() -> None:
