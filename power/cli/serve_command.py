@@ -25,7 +25,9 @@ class Flags:
     port: Annotated[int | None, Parameter(help="Port to listen on (11434).")] = None
     data_dir: Annotated[str | None, Parameter(help="Where models and history are (~/.power).")] = None
     num_parallel: Annotated[int | None, Parameter(help="Requests a model answers at once (4).")] = None
-    max_loaded_models: Annotated[int | None, Parameter(help="Models loaded at once (3).")] = None
+    max_loaded_models: Annotated[
+        int | None, Parameter(help="Models loaded at once (3 for each GPU, 3 without one).")
+    ] = None
     max_queue: Annotated[int | None, Parameter(help="Requests that may wait for a model (512).")] = None
     keep_alive: Annotated[str | None, Parameter(help="How long a model stays loaded after its last request (5m).")] = (
         None
