@@ -155,3 +155,10 @@ def test_what_tools_have_in_common_is_in_their_grammar_once(engine: Engine) -> N
         assert engine.accepts(many, call(i, i))
     assert not engine.accepts(many, call(1, 2))
     assert not engine.accepts(many, call(1, 1, end="30"))
+
+
+def test_every_dialect_reads_two_calls_as_it_writes_them() -> None:
+    calls = [ToolCall(name="find_it", arguments={"text": text}, id="a1b2c3d4e") for text in ("ab", "")]
+    for dialect in dialects():
+        if dialect.parallel:
+            assert read(dialect, list(write_calls(dialect, calls))) == ("", [(c.name, c.arguments) for c in calls])

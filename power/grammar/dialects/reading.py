@@ -12,9 +12,10 @@ from collections.abc import Callable
 from power.grammar.dialects.around import Around
 from power.grammar.dialects.called import Call
 from power.grammar.dialects.dialect import Dialect, Syntax
+from power.grammar.dialects.header import words
 from power.grammar.dialects.named import NamedReader
 from power.grammar.dialects.objects import ObjectReader
-from power.grammar.dialects.source import Reading, Source
+from power.grammar.dialects.source import Reading, Source, take_loosely
 from power.grammar.dialects.typed import Tools
 
 
@@ -28,6 +29,8 @@ class CallReader:
 
     def __init__(self, dialect: Dialect, tools: Tools) -> None:
         self._around = Around(dialect)
+        # Commas and spaces between calls are the readers' affair; what looks like a mark is nobody's text.
+        self._separator = tuple(words(dialect.separator)) if "<" in dialect.separator else ()
         holds_name = dialect.syntax in (Syntax.OBJECT, Syntax.PYTHON)
         self._reader = (ObjectReader if holds_name else NamedReader)(dialect, self._around, tools)
         self.triggers = self._around.triggers
@@ -43,6 +46,8 @@ class CallReader:
             for call in found:
                 emit(call)
             count, after = count + len(found), source.at
+            if self._separator:
+                yield from take_loosely(source, self._separator)
         self.unfinished = self._reader.unfinished if source.ended else ""
         source.at = after
         if count:
