@@ -60,7 +60,8 @@ class Llama:
         self.n_ctx = weights.n_ctx
         self.n_rows = 1 if alone else load.n_slots
         self._spare = self.n_rows  # one row more than there are slots, for parts of others
-        self.n_batch = max(load.n_batch, load.n_slots)
+        # A token of every row has to fit, the spare one's too: llama.cpp makes sure of it with an assertion.
+        self.n_batch = max(load.n_batch, load.n_slots + 1)
         self.n_draft = 0 if alone or not self.can_cut else min(load.n_drafts, self.n_batch - self.n_rows)
         self.context = self._open_context(weights.n_ctx if alone else load.n_pool or weights.n_ctx * load.n_slots)
         self.n_cells: int = c.llama_n_ctx(self.context)

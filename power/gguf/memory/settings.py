@@ -95,7 +95,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         n_ctx = min(self.n_ctx, shape.n_ctx_train) if shape.n_ctx_train else self.n_ctx
         if self.embeds:
             return self._embedding_settings(shape, n_ctx)
-        n_batch = max(self.n_batch, self.n_slots)
+        n_batch = max(self.n_batch, self.n_slots + 1)
         return Settings(
             n_ctx=self.n_pool or n_ctx * self.n_slots,
             n_seq_max=self.n_slots + 1,  # one spare, for parts of others
