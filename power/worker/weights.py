@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import llama_cpp.llama_cpp as c
 
-from power.worker.cores import count_cores
+from power.worker.cores import bounded, count_cores
 from power.worker.log import Log
 from power.worker.vocab import Vocab
 from power.worker.wire import Load
@@ -113,9 +113,9 @@ class Weights:
         if load.kv_type not in KV_TYPES:
             raise LoadFailure(f"the KV cache type is one of {', '.join(KV_TYPES)}, not {load.kv_type!r}")
         params: c.llama_context_params = c.llama_context_default_params()
-        params.n_threads = load.n_threads or count_cores()
+        params.n_threads = bounded(load.n_threads or count_cores())
         # Kept equal unless asked otherwise: another number of threads makes OpenMP rebuild its team each time.
-        params.n_threads_batch = load.n_threads_batch or params.n_threads
+        params.n_threads_batch = bounded(load.n_threads_batch or params.n_threads)
         params.flash_attn_type = -1 if load.flash_attention is None else int(load.flash_attention)
         params.type_k = params.type_v = KV_TYPES[load.kv_type]
         params.kv_unified = True

@@ -82,7 +82,16 @@ def test_an_unknown_kv_type_is_a_load_error(fresh_worker: Worker, model_path: Pa
 
 @pytest.mark.parametrize(
     "changes",
-    [{"use_mmap": False}, {"flash_attention": True}, {"flash_attention": False}, {"kv_type": "f32"}, {"n_threads": 0}],
+    [
+        {"use_mmap": False},
+        {"flash_attention": True},
+        {"flash_attention": False},
+        {"kv_type": "f32"},
+        {"n_threads": 0},
+        {"n_threads": 100_000},
+        {"n_batch": 1},
+        {"n_batch": 2, "n_slots": 1},
+    ],
 )
 def test_every_way_of_loading_answers(fresh_worker: Worker, model_path: Path, changes: dict[str, object]) -> None:
     assert isinstance(fresh_worker.load(model_path, **changes), Ready)
