@@ -3,7 +3,9 @@
 Loading a large model takes minutes of a machine's disk and processors, so one
 that dies each time must not be loaded again for every request that comes.  Each
 death is a strike; from the second on there is a pause, twice as long each time.
-A request that was answered wipes the slate.
+A request that was answered wipes the slate.  What counts as one is up to the
+caller: a model *and how it is loaded*, or somebody's strange options would keep
+it from everybody else.
 
 Pure: times come in as arguments.
 """
@@ -11,6 +13,7 @@ Pure: times come in as arguments.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import msgspec
 
@@ -31,9 +34,9 @@ class Crashes:
     """The models that died last, by whatever key they have."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        self._records: dict[Hashable, Record] = {}
 
-    def died(self, key: str, n_times: int, why: str, now: float) -> None:
+    def died(self, key: Hashable, n_times: int, why: str, now: float) -> None:
         """It has died so often in a row, and nothing was answered in between."""
         before = self._records.pop(key, None)
         n_strikes = n_times + (before.n_strikes if before else 0)
@@ -41,10 +44,10 @@ class Crashes:
         while len(self._records) > MAX_REMEMBERED:
             del self._records[next(iter(self._records))]
 
-    def recovered(self, key: str) -> None:
+    def recovered(self, key: Hashable) -> None:
         self._records.pop(key, None)
 
-    def check(self, key: str, name: str, now: float) -> None:
+    def check(self, key: Hashable, name: str, now: float) -> None:
         """Let a request through to a model that may be tried.
 
         Raises:

@@ -181,12 +181,11 @@ class Models:
         deadline = trio.current_time() + patience
         if model := self._loaded(stored, wanted):
             return Use(model, claim, deadline)
-        self._crashes.check(model_key(stored), str(stored.name), trio.current_time())
+        load = load_command(stored, wanted, self._config)
+        self._crashes.check(load, str(stored.name), trio.current_time())
         if len(self._line) >= self._config.max_queue or self._crowd.is_full:
             raise Overloaded(BUSY, retry_after=LOAD_RETRY)
-        return await self._stand_in_line(
-            _Waiter(stored, wanted, load_command(stored, wanted, self._config), claim, deadline)
-        )
+        return await self._stand_in_line(_Waiter(stored, wanted, load, claim, deadline))
 
     async def _stand_in_line(self, waiter: _Waiter) -> Use:
         self._line.append(waiter)
@@ -237,7 +236,7 @@ class Models:
             self._step_aside(model, now)
             return False
         try:
-            self._crashes.check(waiter.key, str(waiter.stored.name), now)
+            self._crashes.check(waiter.load, str(waiter.stored.name), now)
         except Overloaded as error:
             waiter.answer(error)
             return True
@@ -312,9 +311,9 @@ class Models:
         finally:
             del self._by_key[key]
             if model.scheduler.n_finished:
-                self._crashes.recovered(key)
+                self._crashes.recovered(model.load)
             if model.death:
-                self._crashes.died(key, model.n_deaths, model.death, trio.current_time())
+                self._crashes.died(model.load, model.n_deaths, model.death, trio.current_time())
             self._metrics.loaded.set(len(self._by_key))
             self._advance()
 

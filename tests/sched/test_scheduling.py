@@ -574,6 +574,21 @@ async def test_a_model_that_dies_while_it_loads_is_left_alone_after_the_second_t
         assert await ask(m) == "1 2 3 "
 
 
+async def test_a_model_that_dies_of_how_it_is_loaded_is_not_kept_from_those_who_load_it_otherwise(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_loading = 2
+    async with models() as m:
+        for _ in range(2):
+            with pytest.raises(LoadFailed, match="told to die"):
+                await ask(m, num_batch=1)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Overloaded, match="2 times in a row"):
+            await ask(m, num_batch=1)
+
+        assert await ask(m) == "1 2 3 "
+
+
 async def test_a_worker_that_hangs_is_killed_and_its_work_treated_as_after_a_crash(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
