@@ -138,8 +138,15 @@ async def _run_process(fd: int, write_end: int, task_status: trio.TaskStatus[tri
         check=False,
         # libgomp reads this once, when it is loaded: threads that spin while they
         # wait cost up to 24x on shared cores.
-        # And NVML, which counts GPUs by their place on the bus, has to mean the same ones.
-        env={"OMP_WAIT_POLICY": "passive", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ},
+        # NVML, which counts GPUs by their place on the bus, has to mean the same ones.
+        # And a failed assertion of llama.cpp's calls a debugger, where one is installed: it holds the corpse for
+        # seconds, and its last words hide the assertion's.
+        env={
+            "OMP_WAIT_POLICY": "passive",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "GGML_NO_BACKTRACE": "1",
+            **os.environ,
+        },
         deliver_cancel=_stop_politely,
         task_status=task_status,
     )
