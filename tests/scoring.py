@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from power.grammar import Answer, AnswerReader, Dialect
 from power.grammar.dialects import Syntax, written
 from power.messages import Message, ToolCall
@@ -47,6 +49,7 @@ class CaseReader:
 
     def __init__(self, case: dict[str, Any]) -> None:
         self._cut_off = not case["complete"]
+        self._hides_thinking = not case["template"] and case["enable_thinking"] is False
         how = _of_template(case) if case["template"] else _of_parser(case)
         self._reader = AnswerReader(tools=case["tools"] or (), prompt=case["prompt_tail"] or "", **how)
         self._first = _continued(case, self._reader, how["thinking"]) if case["continue_final_message"] else Answer()
@@ -60,7 +63,7 @@ class CaseReader:
     def _delta(self, answer: Answer) -> dict[str, Any]:
         first, self._first = self._first, Answer()
         return {
-            "thinking": first.thinking + answer.thinking,
+            "thinking": "" if self._hides_thinking else first.thinking + answer.thinking,
             "content": first.content + answer.content,
             "tool_calls": [{"name": call.name, "arguments": call.arguments} for call in answer.tool_calls],
         }
@@ -99,7 +102,9 @@ def _of_parser(case: dict[str, Any]) -> dict[str, Any]:
     thinks = case["enable_thinking"] is not False and (case.get("parser_flags") or {}).get("hasThinkingSupport", True)
     last = case.get("last_message") or {}
     said = last.get("role") == "assistant" and bool(last.get("content"))
-    thinking = known.thinking if thinks and not said else None
+    thinking = None if said else known.thinking
+    if thinking is not None and not thinks:  # the prompt opens none, and what is thought all the same is left out
+        thinking = replace(thinking, begun=False)
     return {"dialect": known.dialect, "thinking": thinking, "may_repeat": known.may_repeat}
 
 

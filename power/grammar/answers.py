@@ -19,7 +19,7 @@ from power.grammar.dialects.dialect import Dialect, Syntax
 from power.grammar.dialects.source import Source
 from power.messages import Tool, ToolCall
 from power.stream.blocks import Thinking
-from power.stream.thinking import held_back
+from power.stream.thinking import bare_mark, held_back
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -174,7 +174,8 @@ class _Thinking:
         self._how = thinking
         self._splitter = thinking.splitter()
         self._repeat: str | None = "" if thinking.begun and may_repeat else None  # what may be the tag once more
-        self._tags = (thinking.open, thinking.close)
+        self._opening = bare_mark(thinking.open)
+        self._tags = (self._opening, thinking.close)
         self._has_marks = "|" in thinking.open and not thinking.channels
         self._held = ""
 
@@ -190,8 +191,9 @@ class _Thinking:
             return [_Step(thinking, said[: len(said) - kept], closed)]
         self._held = ""
         # A mark that closes what is not open says nothing; one that opens does so again.
-        self._splitter = msgspec.structs.replace(self._how, begun=mark == self._how.open).splitter()
-        return [_Step(thinking, said, closed), *self.feed(rest)]
+        self._splitter = msgspec.structs.replace(self._how, begun=False).splitter()
+        again = mark + rest if mark == self._opening else rest
+        return [_Step(thinking, said, closed), *self.feed(again)]
 
     def _up_to_mark(self, text: str) -> tuple[str, str, str]:
         at, mark = min(((at, tag) for tag in self._tags if (at := text.find(tag)) >= 0), default=(len(text), ""))
@@ -203,7 +205,8 @@ class _Thinking:
         closed = not self._splitter.is_thinking
         thinking, content = self._splitter.flush()
         # The beginning of a closing tag, cut off.
-        is_cut = len(thinking) > 1 and self._how.close.startswith(thinking)
+        held = thinking.lstrip()
+        is_cut = len(held) > 1 and self._how.close.startswith(held)
         return [*steps, _Step("" if is_cut else thinking, self._held + content, closed)]
 
     def _not_repeated(self, text: str) -> str:

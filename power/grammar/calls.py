@@ -105,7 +105,7 @@ class ToolCallReader:
         yield from self._skip_opening()
         if not self._calls.triggers and not self._only_text:
             yield from self._section("")
-        noise = tuple(mark for mark in dialect.content_open if is_mark(mark))
+        noise = (*(mark for mark in dialect.content_open if is_mark(mark)), *dialect.silent)
         failures = 0
         while True:
             triggers = () if self._only_text or failures >= MAX_FAILURES else self._calls.triggers

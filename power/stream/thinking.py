@@ -1,13 +1,15 @@
 """Tell a model's thinking from its answer, piece by piece.
 
 The rules are Ollama's (thinking/parser.go): a block counts only at the very
-start, leading whitespace aside, and only the first; whitespace after either tag
-is skipped.  A tag may arrive split over any number of pieces, so `feed` holds
-back what could still become one, and never more than that.
+start, leading whitespace aside, and only the first; whitespace around its text is
+skipped, and so is that before the answer.  A tag may arrive split over any number
+of pieces, so `feed` holds back what could still become one with the whitespace
+before it, and never more than that.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
 Tags = tuple[str, str]
@@ -52,6 +54,7 @@ class ThinkingSplitter:
 
     def __init__(self, open_tag: str, close_tag: str, *, starts_inside: bool = False) -> None:
         self._open = open_tag
+        self._mark = bare_mark(open_tag)
         self._close = close_tag
         self._state = _State.OPENED if starts_inside else _State.LOOKING
         self._held = ""
@@ -89,7 +92,12 @@ class ThinkingSplitter:
         if begun.startswith(self._open):
             self._held = begun[len(self._open) :]
             self._state = _State.OPENED
-        elif not self._open.startswith(begun):
+        elif self._open.startswith(begun):
+            return
+        elif begun.startswith(self._mark):
+            self._held = begun[len(self._mark) :]
+            self._state = _State.OPENED
+        else:
             self._state = _State.CONTENT
 
     def _skip_whitespace(self, then: _State) -> None:
@@ -101,10 +109,17 @@ class ThinkingSplitter:
         thinking, found, rest = self._held.partition(self._close)
         if found:
             self._state, self._held = _State.CLOSED, rest
-            return thinking
-        kept = held_back(self._held, self._close)
+            return thinking.rstrip()
+        certain = len(self._held) - held_back(self._held, self._close)
+        kept = len(self._held) - len(self._held[:certain].rstrip())
         thinking, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
         return thinking
+
+
+def bare_mark(tag: str) -> str:
+    """`<|channel>` of `<|channel>thought`: a model may forget the word behind a token that means nothing else."""
+    match = re.fullmatch(r"(<\|[^<>]*>)\w+", tag)
+    return match[1] if match else tag
 
 
 def held_back(text: str, tag: str) -> int:

@@ -65,6 +65,53 @@ def test_calls_are_read_and_the_rest_is_text(text: str, expected: list[str | Too
     assert run([text]) == expected
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<arg_key>city</arg_key>\nNew York</arg_value>\n<arg_key>unit</arg_key>\n<arg_value>c</arg_value>",
+        "<arg_key>city</arg_key><arg_value>New York<arg_key>unit</arg_key>\n<arg_value>c</arg_value>",
+        "<arg_key>city</arg_key><arg_value>New York\n<arg_key>unit</arg_key><arg_value>c",
+        "<arg_key>city</arg_key><arg_value>New York</arg_value><arg_key>unit</arg_key>\nc</arg_value>\n",
+    ],
+)
+def test_tags_around_a_value_may_be_missing(body: str) -> None:
+    assert glm(f"<tool_call>f\n{body}</tool_call>") == [
+        ToolCall(name="f", arguments={"city": "New York", "unit": "c"}, id="id")
+    ]
+
+
+def test_a_value_may_hold_the_tags_of_a_value() -> None:
+    value = "a <arg_key>unit</arg_key><arg_value>c</arg_value> b </tool_call>"
+    call = f"<tool_call>f\n<arg_key>city</arg_key>\n<arg_value>{value}</arg_value></tool_call>"
+
+    assert glm(call) == [ToolCall(name="f", arguments={"city": value}, id="id")]
+
+
+def glm(text: str) -> list[str | ToolCall]:
+    """What text is read as where arguments stand between tags, in one piece or many."""
+    known = written("glm-4.6")
+    assert known is not None
+    assert known.dialect is not None
+    ways = []
+    for pieces in ([text], list(text)):
+        reader = ToolCallReader(known.dialect, new_id=lambda: "id")
+        ways.append([item for piece in pieces for item in reader.feed(piece)] + reader.flush())
+    assert ways[0] == ways[1]
+    return ways[0]
+
+
+def test_what_stands_around_results_is_nobodys_words() -> None:
+    known = written("deepseek3")
+    assert known is not None
+    assert known.dialect is not None
+    text = "It says <｜tool▁output▁begin｜>25°C<｜tool▁output▁end｜>, so"
+    reader = ToolCallReader(known.dialect)
+
+    found = [item for char in text for item in reader.feed(char)] + reader.flush()
+
+    assert "".join(map(str, found)) == "It says 25°C, so"
+
+
 @pytest.mark.parametrize("n_cut", range(1, len("</tool_call>") + 1))
 def test_a_call_between_tags_may_be_cut_off_in_what_closes_it(n_cut: int) -> None:
     glm = written("glm-4.6")

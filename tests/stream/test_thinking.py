@@ -22,7 +22,7 @@ def run(pieces: list[str], *, starts_inside: bool = False) -> tuple[str, str]:
         ("", "", ""),
         ("Hello", "", "Hello"),
         ("<think>hm</think>Hello", "hm", "Hello"),
-        ("\n <think>\n hm \n</think>\n\nHello \n", "hm \n", "Hello \n"),
+        ("\n <think>\n hm \n</think>\n\nHello \n", "hm", "Hello \n"),
         ("<think></think>Hello", "", "Hello"),
         ("  Hello <think>hm</think>", "", "  Hello <think>hm</think>"),
         ("<think>a</think>b<think>c</think>", "a", "b<think>c</think>"),
@@ -54,7 +54,7 @@ def test_cutting_the_stream_up_changes_nothing(parts: list[str], data: st.DataOb
 
 
 @given(st.lists(st.sampled_from(PIECES)), st.booleans())
-def test_nothing_is_lost_but_tags_and_the_whitespace_after_them(parts: list[str], starts_inside: bool) -> None:
+def test_nothing_is_lost_but_tags_and_the_whitespace_around_them(parts: list[str], starts_inside: bool) -> None:
     text = "".join(parts)
 
     thinking, content = run([text], starts_inside=starts_inside)
@@ -65,8 +65,8 @@ def test_nothing_is_lost_but_tags_and_the_whitespace_after_them(parts: list[str]
     elif not starts_inside:
         assert (thinking, content) == ("", text)
         return
-    thought, _, answer = left.lstrip().partition(TAGS[1])
-    assert (thinking, content) == (thought, answer.lstrip())
+    thought, closed, answer = left.lstrip().partition(TAGS[1])
+    assert (thinking, content) == (thought.rstrip() if closed else thought, answer.lstrip())
 
 
 def test_no_more_is_held_back_than_could_be_a_tag() -> None:
@@ -77,6 +77,15 @@ def test_no_more_is_held_back_than_could_be_a_tag() -> None:
     assert splitter.feed("g") == ("</thing", "")
     assert splitter.feed("</think>x") == ("", "x")
     assert not splitter.is_thinking
+
+
+@pytest.mark.parametrize("text", ["<|c>thought\nhm<c|>Hello", "<|c>hm<c|>Hello", "<|c> hm <c|>\nHello"])
+def test_the_word_behind_a_token_that_opens_thinking_may_be_missing(text: str) -> None:
+    for pieces in ([text], list(text)):
+        splitter = ThinkingSplitter("<|c>thought", "<c|>")
+        parts = [*map(splitter.feed, pieces), splitter.flush()]
+
+        assert tuple(map("".join, zip(*parts, strict=True))) == ("hm", "Hello")
 
 
 @pytest.mark.parametrize(

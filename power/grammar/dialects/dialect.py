@@ -72,6 +72,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # Around an answer's text.
     content_open: tuple[str, ...] = ()
     content_close: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()  # what stands around tools' results: marks that are nobody's words
 
     @property
     def opening(self) -> str:

@@ -27,7 +27,12 @@ def discover(render: Render, template: str = "") -> Dialect | None:
     """
     probe = Probe(render)
     dialect = _written(probe) or taught(probe.whole_prompt, template)
-    return dialect and msgspec.structs.replace(dialect, **probe.around_content())
+    if dialect is None:
+        return None
+    dialect = msgspec.structs.replace(dialect, **probe.around_content())
+    known = (*dialect.marks, *dialect.content_open, *dialect.content_close)
+    silent = (mark for mark in probe.around_results() if not any(mark in each for each in known))
+    return msgspec.structs.replace(dialect, silent=tuple(silent))
 
 
 def _written(probe: Probe) -> Dialect | None:

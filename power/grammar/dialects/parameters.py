@@ -1,14 +1,20 @@
-"""Read arguments that stand between tags, each of its own."""
+"""Read arguments that stand between tags, each of its own.
+
+Models forget tags: the one that opens a value behind its key, and the one that
+closes it before the next key or the end of the call.  Where there is no other way
+to read a call, it is read as if they were there.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from power.grammar.dialects.around import Around
 from power.grammar.dialects.dialect import CDATA, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.literals import load_json
-from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take_loosely
+from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take, take_loosely
 from power.grammar.dialects.typed import Tools
 
 
@@ -19,6 +25,7 @@ class ParameterReader:
         self._dialect = dialect
         self._around = around
         self._tools = tools
+        self._next_key = _pattern_of_key(dialect)
 
     def read(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
         """The arguments of a call of the tool `name`."""
@@ -50,7 +57,11 @@ class ParameterReader:
             if (yield from take_loosely(source, end)):
                 kind = of_type
                 break
-        text = (yield from self._value(source)) if kind else None
+        if not kind:
+            yield from take(source, found[1])
+            yield from skip_space(source)
+            kind = next(kind for end, kind in ends.items() if end[0] == found[1])
+        text = yield from self._value(source)
         if text is None:
             return None
         key = found[0].strip()
@@ -65,13 +76,30 @@ class ParameterReader:
         while True:
             found = yield from find(source, [close])
             if found is None:
-                return None
+                source.at = start
+                return (yield from self._unclosed(source))
             end = source.at
             yield from skip_space(source)
             if source.at == len(source.text) or (yield from peek_any(source, follows)) or _is_cut(source, follows):
-                source.at = end
-                return self._unwrapped(source.text[start : end - len(close)])
+                text = source.text[start : end - len(close)]
+                begun = self._next_key.search(text) if close not in text else None
+                if begun is None:
+                    source.at = end
+                    return self._unwrapped(text)
+                source.at = start + begun.start()
+                return text[: begun.start()].strip()
             source.at = end
+
+    def _unclosed(self, source: Source) -> Reading[str | None]:
+        """The same where nothing closes the value but the end of its call."""
+        ends = self._around.close[:1]
+        found = (yield from find(source, ends)) if ends else None
+        if found is None:
+            return None
+        begun = self._next_key.search(found[0])
+        end = begun.start() if begun else len(found[0])
+        source.at -= len(found[0]) - end + len(found[1])
+        return found[0][:end].strip()
 
     def _unwrapped(self, text: str) -> str:
         """Without the line ends that the dialect has around values."""
@@ -92,6 +120,13 @@ class ParameterReader:
             return load_json(text)
         except (ValueError, RecursionError):
             return text
+
+
+def _pattern_of_key(dialect: Dialect) -> re.Pattern[str]:
+    """What stands between a value and the next one."""
+    end = dialect.key_ends[0][1] if dialect.key_ends else ""
+    before, behind = (r"\s*".join(map(re.escape, words(text))) for text in (dialect.key_open, end))
+    return re.compile(rf"{before}\s*[\w.\-]+\s*{behind}")
 
 
 def _is_cut(source: Source, follows: list[str]) -> bool:

@@ -24,7 +24,7 @@ from power.grammar.dialects.marks import (
 from power.messages import Message, Tool, ToolCall
 from power.stream.thinking import KNOWN_TAGS
 
-USER, CONTENT = "Quaestio", "Responsum"
+USER, CONTENT, RESULT = "Quaestio", "Responsum", "Eventus"
 NAMES, KEYS = ("zebra_first", "zebra_second"), ("kiwi", "lemon")
 VALUES = (("vale first", "vale second"), ("vale third", "vale fourth"))
 IDS = ("abcdefgh1", "abcdefgh2")  # nine letters and digits: what Mistral's templates insist on
@@ -115,6 +115,18 @@ class Probe:
         opening = without_thinking(opening).strip()
         ends = tuple(chunk for chunk in chunks(self.end) if is_mark(chunk))
         return {"content_open": (opening,) if opening else (), "content_close": ends[:2]}
+
+    def around_results(self) -> tuple[str, ...]:
+        """The tokens around a tool's result and nothing else: a mark that letters spell may be meant."""
+        call = probe_call(0)
+        asked = Message(role="assistant", tool_calls=(call,))
+        answered = Message(role="tool", content=RESULT, tool_name=call.name, tool_call_id=call.id)
+        text = self._rendered([asked, answered])
+        before, found, behind = text.rpartition(RESULT)
+        shared = common_prefix(before, self.calls(call))
+        around = [*chunks(before[len(shared) :]), *chunks(behind)] if found else []
+        tokens = (chunk for chunk in around if is_mark(chunk) and re.search("(?i)[|｜].*tool", chunk))
+        return tuple(dict.fromkeys(token for token in tokens if token not in self.whole_prompt))
 
 
 def _before_thinking(prompt: str) -> str:

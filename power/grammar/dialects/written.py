@@ -43,6 +43,7 @@ DEEPSEEK = Dialect(
     call_open="<｜tool▁call▁begin｜>",
     call_close="<｜tool▁call▁end｜>",
     name_end="<｜tool▁sep｜>",
+    silent=("<｜tool▁outputs▁begin｜>", "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", "<｜tool▁outputs▁end｜>"),
 )
 MISTRAL = Dialect(syntax=Syntax.ARGUMENTS, call_open="[TOOL_CALLS]", name_end="[ARGS]")
 QWEN_CODER = Dialect(
@@ -76,7 +77,12 @@ COHERE = Dialect(
     content_close=("<|END_TEXT|>", "<|END_RESPONSE|>", "<|END_OF_TURN_TOKEN|>"),
 )
 GEMMA = Dialect(
-    syntax=Syntax.BRACES, call_open="<|tool_call>call:", call_close="<tool_call|>", name_end="{", quote='<|"|>'
+    syntax=Syntax.BRACES,
+    call_open="<|tool_call>call:",
+    call_close="<tool_call|>",
+    name_end="{",
+    quote='<|"|>',
+    silent=("<|tool_response>", "<tool_response|>"),
 )
 FUNCTION_GEMMA = Dialect(
     syntax=Syntax.BRACES,
@@ -105,7 +111,7 @@ _PARSERS: dict[str, Written] = {
     "harmony": Written(HARMONY, ("<|channel|>analysis<|message|>", "<|end|>"), channels=True),
     "lfm2": Written(LFM2, THINK),
     "lfm2-thinking": Written(LFM2, THINK),
-    "ministral": Written(MISTRAL, ("[THINK]", "[/THINK]")),
+    "ministral": Written(MISTRAL, ("[THINK]", "[/THINK]"), True, True),
     "nemotron-3-nano": Written(QWEN_CODER, THINK, True, True),
     "olmo3": Written(OLMO),
     "olmo3-think": Written(None, THINK, True),
