@@ -7,22 +7,27 @@ from collections.abc import AsyncGenerator
 from msgspec.structs import replace
 
 from power.api.answer import complete_all, stream
+from power.api.choices import answers_to, best, n_given
 from power.api.encode import SSE, Response, json_response, stream_response
 from power.api.native_replies import DebugInfo
 from power.api.openai_bodies import (
     Body,
-    answers_to,
+    CompletionBody,
     chat_body,
     completion_body,
     generation_of_chat,
     generations_of_completion,
     wants_usage,
 )
-from power.api.openai_replies import ChatEncoder
+from power.api.openai_replies import ChatEncoder, sum_of
 from power.api.openai_text_replies import CompletionEncoder
 from power.api.requests import Request, claim_of, decode, read_body
+from power.api.several import stream_several
 from power.api.waiting import stream_with_progress
+from power.errors import BadRequest
 from power.generate import Generation, Power, load_model, render_only
+from power.planning import read_request_options
+from power.worker.wire import Detokenize, Detokenized
 
 
 async def chat_completions(power: Power, request: Request) -> Response:
@@ -39,7 +44,10 @@ async def completions(power: Power, request: Request) -> Response:
     generations = [replace(generation, claim=claim) for generation in generations_of_completion(body)]
     generation = generations[0]
     encoder = CompletionEncoder(
-        generation.model, include_usage=wants_usage(body), has_logprobs=body.logprobs is not None
+        generation.model,
+        include_usage=wants_usage(body),
+        has_logprobs=body.logprobs is not None,
+        echoes=await _echoes(power, generations, body),
     )
     if not (generation.prompt or generation.suffix or generation.context):
         await load_model(power, generation.model, options=generation.options, keep_alive=generation.keep_alive)
@@ -53,10 +61,37 @@ async def _answer(
     wanted = answers_to(prompts, body)
     if body.debug_render_only:
         return json_response(encoder.rendered(DebugInfo(await render_only(power, wanted[0]))))
+    if body.stream and len(wanted) > 1:
+        return await stream_several(power, request, wanted, encoder, len(prompts))
     if body.stream:
         begin = stream_with_progress if wanted[0].want_progress else stream
         return await begin(power, request, wanted[0], lambda _: encoder)
-    return json_response(encoder.whole(*await complete_all(power, wanted), n_prompts=len(prompts)))
+    answers = await complete_all(power, wanted)
+    usage = sum_of([answer.finished for answer in answers], len(prompts))
+    return json_response(encoder.whole(best(answers, len(prompts), body), usage))
+
+
+async def _echoes(power: Power, prompts: list[Generation], body: CompletionBody) -> tuple[str, ...]:
+    """What each answer begins with, if it is to repeat its prompt."""
+    if not body.echo:
+        return ()
+    texts = [await _text_of(power, prompt) for prompt in prompts]
+    return tuple(text for text in texts for _ in range(n_given(body)))
+
+
+async def _text_of(power: Power, prompt: Generation) -> str:
+    """The prompt as a text, also where it came as tokens."""
+    if not prompt.context:
+        return prompt.prompt
+    stored = await power.find(prompt.model)
+    options = read_request_options(stored, prompt.options).load
+    async with power.models.acquire(stored, options, prompt.keep_alive, prompt.claim) as use:
+        try:
+            answer = await use.model.ask(Detokenize(0, prompt.context))
+        except BadRequest as error:
+            raise BadRequest(error.message, field="prompt") from None
+    assert isinstance(answer, Detokenized)
+    return answer.text
 
 
 async def _loaded(encoder: CompletionEncoder) -> AsyncGenerator[bytes, None]:

@@ -33,8 +33,6 @@ EFFORTS: dict[str, bool | str | None] = {
     "max": "max",
 }
 
-MAX_ANSWERS = 64  # of one request
-
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -125,33 +123,12 @@ def generation_of_chat(body: ChatBody) -> Generation:
 
 def generations_of_completion(body: CompletionBody) -> list[Generation]:
     """The generations a completion body asks for, one for each prompt; raises BadRequest."""
-    if body.echo:
-        raise BadRequest("echo is not supported", field="echo")
-    if body.best_of is not None and body.best_of != (body.n or 1):
-        raise BadRequest("best_of must be the same as n: answers are not ranked", field="best_of")
+    if body.echo and body.logprobs is not None:
+        raise BadRequest("echo has no logprobs: the likelihood of the prompt is not computed", field="echo")
     if body.logprobs is not None and not 0 <= body.logprobs <= 20:
         raise BadRequest("logprobs must be between 0 and 20", field="logprobs")
     common = _common(body, body.max_tokens) | {"suffix": body.suffix or "", "n_probs": body.logprobs}
     return [Generation(**common, **_prompt(prompt)) for prompt in _prompts(body.prompt)]
-
-
-def answers_to(generations: list[Generation], body: Body) -> list[Generation]:
-    """`n` of each, one after the other, of which no two draw the same; raises BadRequest."""
-    n = 1 if body.n is None else body.n
-    if n < 1:
-        raise BadRequest("n must be at least 1", field="n")
-    if n * len(generations) > MAX_ANSWERS:
-        raise BadRequest(f"at most {MAX_ANSWERS} answers are given at a time", field="n")
-    if body.stream and n * len(generations) > 1:
-        raise BadRequest("a stream has one prompt and one answer", field="n" if n > 1 else "prompt")
-    return [_another(generation, index) for generation in generations for index in range(n)]
-
-
-def _another(generation: Generation, index: int) -> Generation:
-    seed = generation.options.get("seed")
-    if not index or not isinstance(seed, int) or seed == -1:  # -1: a fresh one each time
-        return generation
-    return msgspec.structs.replace(generation, options=generation.options | {"seed": seed + index})
 
 
 def wants_usage(body: Body) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -98,6 +99,13 @@ class OpenAIEncoder:
         self._has_logprobs = has_logprobs
         self._id = f"{self.prefix}-{secrets.token_hex(12)}"
         self._created = int(time.time())
+        self._index = 0
+
+    def choice(self, index: int) -> Self:
+        """The encoder of one of several answers in the same stream."""
+        other = copy(self)
+        other._index = index
+        return other
 
     def progress(self, event: Progress) -> bytes:
         """An event like the others, with an empty text: clients look at the first choice unasked."""
@@ -109,21 +117,27 @@ class OpenAIEncoder:
         raise NotImplementedError
 
     def finished(self, event: Finished) -> bytes:
-        usage = self._event([], usage=usage_of(event)) if self._include_usage else b""
-        return self.last(event) + usage + DONE
+        return self.last(event) + self.end(usage_of(event))
+
+    def end(self, usage: Usage) -> bytes:
+        """What comes after the last answer."""
+        return (self._event([], usage=usage) if self._include_usage else b"") + DONE
 
     def failed(self, error: PowerError) -> bytes:
         return sse_error(error)
 
+    def text(self, event: Text) -> bytes:
+        raise NotImplementedError
+
     def last(self, event: Finished) -> bytes:
+        """An answer's end."""
         raise NotImplementedError
 
     def completion(self, choices: list[Any], *, whole: bool, **fields: Any) -> Completion:
         kind = self.objects[whole]
         return Completion(id=self._id, object=kind, created=self._created, model=self._model, choices=choices, **fields)
 
-    def finished_whole(self, choices: list[Any], answers: tuple[Answer, ...], n_prompts: int) -> Completion:
-        usage = sum_of([answer.finished for answer in answers], n_prompts)
+    def finished_whole(self, choices: list[Any], answers: list[Answer], usage: Usage) -> Completion:
         ignored = answers[0].finished.format_ignored or UNSET
         return self.completion(choices, whole=True, usage=usage, format_ignored=ignored)
 
@@ -153,7 +167,7 @@ class ChatEncoder(OpenAIEncoder):
         return chunks
 
     def nothing(self) -> ChatChoice:
-        return ChatChoice(delta=Delta(role="assistant", content=""))
+        return ChatChoice(index=self._index, delta=Delta(role="assistant", content=""))
 
     def _call(self, call: ToolCallReply) -> bytes:
         """A call as clients put it together: its name first, then its arguments."""
@@ -164,13 +178,13 @@ class ChatEncoder(OpenAIEncoder):
 
     def last(self, event: Finished) -> bytes:
         opening = self._delta(UNSET, content="") if self._is_first else b""
-        choice = ChatChoice(delta=Delta(), finish_reason=self._finish_reason(event))
+        choice = ChatChoice(index=self._index, delta=Delta(), finish_reason=self._finish_reason(event))
         return opening + self._event([choice], format_ignored=event.format_ignored or UNSET)
 
-    def whole(self, *answers: Answer, n_prompts: int = 1) -> Completion:
+    def whole(self, answers: list[Answer], usage: Usage) -> Completion:
         """All of the answers as one object."""
         choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
-        return self.finished_whole(choices, answers, n_prompts)
+        return self.finished_whole(choices, answers, usage)
 
     def rendered(self, info: Any) -> Completion:
         """The object that answers a request for the rendered prompt alone."""
@@ -197,7 +211,8 @@ class ChatEncoder(OpenAIEncoder):
     def _delta(self, logprobs: ChatLogprobs | UnsetType, **fields: Any) -> bytes:
         role = "assistant" if self._is_first else UNSET
         self._is_first = False
-        return self._event([ChatChoice(delta=Delta(role=role, **fields), logprobs=logprobs)])
+        choice = ChatChoice(index=self._index, delta=Delta(role=role, **fields), logprobs=logprobs)
+        return self._event([choice])
 
     def _finish_reason(self, event: Finished) -> str:
         return "tool_calls" if self._n_calls and event.reason == "stop" else event.reason

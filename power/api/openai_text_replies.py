@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from power.api.answer import Answer
 from power.api.encode import logprob
-from power.api.openai_replies import DONE, Completion, OpenAIEncoder, usage_of
+from power.api.openai_replies import DONE, Completion, OpenAIEncoder, Usage, usage_of
 from power.events import Finished, Logprob, Text
 
 
@@ -34,31 +34,33 @@ class CompletionEncoder(OpenAIEncoder):
     prefix = "cmpl"
     objects = ("text_completion", "text_completion")
 
-    def __init__(self, model: str, *, include_usage: bool = False, has_logprobs: bool = False) -> None:
+    def __init__(
+        self, model: str, *, include_usage: bool = False, has_logprobs: bool = False, echoes: tuple[str, ...] = ()
+    ) -> None:
+        """`echoes`: what each of the answers begins with; empty: none does."""
         super().__init__(model, include_usage=include_usage, has_logprobs=has_logprobs)
+        self._echoes = echoes
+        self._is_first = True
         self._offset = 0  # characters of the text before
 
     def text(self, event: Text) -> bytes:
-        if not (event.content or event.thinking or event.content_logprobs):
+        content = self._echo() + event.content
+        if not (content or event.thinking or event.content_logprobs):
             return b""
-        choice = self._choice(event.content, event.thinking, event.content_logprobs)
+        choice = self._choice(content, event.thinking, event.content_logprobs)
         return self._event([choice])
 
     def nothing(self) -> TextChoice:
-        return TextChoice(text="")
+        return TextChoice(text="", index=self._index)
 
     def last(self, event: Finished) -> bytes:
-        choice = TextChoice(text="", finish_reason=event.reason)
+        choice = TextChoice(text=self._echo(), index=self._index, finish_reason=event.reason)
         return self._event([choice], format_ignored=event.format_ignored or UNSET)
 
-    def whole(self, *answers: Answer, n_prompts: int = 1) -> Completion:
+    def whole(self, answers: list[Answer], usage: Usage) -> Completion:
         """All of the answers to all prompts as one object: those to the first prompt, to the second, and so on."""
-        choices = []
-        for index, answer in enumerate(answers):
-            self._offset = 0
-            reason = answer.finished.reason
-            choices.append(self._choice(answer.content, answer.thinking, answer.content_logprobs, reason, index))
-        return self.finished_whole(choices, answers, n_prompts)
+        choices = [self.choice(index)._whole(answer) for index, answer in enumerate(answers)]
+        return self.finished_whole(choices, answers, usage)
 
     def loaded(self) -> Completion:
         """The object that answers a request without a prompt."""
@@ -72,18 +74,22 @@ class CompletionEncoder(OpenAIEncoder):
         """The object that answers a request for the rendered prompt alone."""
         return self.completion([TextChoice(text="")], whole=True, debug_info=info)
 
+    def _echo(self) -> str:
+        """What the answer begins with, when it begins."""
+        begins, self._is_first = self._is_first, False
+        return self._echoes[self._index] if begins and self._echoes else ""
+
+    def _whole(self, answer: Answer) -> TextChoice:
+        content = self._echo() + answer.content
+        return self._choice(content, answer.thinking, answer.content_logprobs, answer.finished.reason)
+
     def _choice(
-        self,
-        content: str,
-        thinking: str,
-        logprobs: tuple[Logprob, ...],
-        finish_reason: str | None = None,
-        index: int = 0,
+        self, content: str, thinking: str, logprobs: tuple[Logprob, ...], finish_reason: str | None = None
     ) -> TextChoice:
         wants = logprobs or (self._has_logprobs and finish_reason)
         return TextChoice(
             text=content,
-            index=index,
+            index=self._index,
             reasoning=thinking or UNSET,
             finish_reason=finish_reason,
             logprobs=self._logprobs(logprobs) if wants else None,

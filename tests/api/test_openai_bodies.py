@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from power.api.choices import answers_to
 from power.api.openai_bodies import (
-    answers_to,
     chat_body,
     completion_body,
     generation_of_chat,
@@ -159,7 +159,6 @@ def test_keep_alive_means_what_it_means_natively() -> None:
         ({"stop": ["a", 5]}, "stop[1]"),
         ({"logit_bias": [5]}, "logit_bias"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"n": 2, "stream": True}, "n"),
         ({"n": 65}, "n"),
         ({"n": 0}, "n"),
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
@@ -207,15 +206,16 @@ def test_a_chat_that_cannot_be_served_names_the_field(fields: dict[str, Any], fi
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"prompt": ["a", "b"], "stream": True}, "prompt"),
         ({"prompt": [1, -2]}, "prompt"),
         ({"prompt": ["a", 5]}, "prompt"),
         ({"prompt": ["a", ""]}, "prompt"),
         ({"prompt": [[]]}, "prompt"),
         ({"prompt": []}, "prompt"),
         ({"prompt": 5}, "prompt"),
-        ({"echo": True}, "echo"),
-        ({"best_of": 2}, "best_of"),
+        ({"echo": True, "logprobs": 1}, "echo"),
+        ({"best_of": 2, "stream": True}, "best_of"),
+        ({"best_of": 0}, "best_of"),
+        ({"best_of": 33, "prompt": ["a", "b"]}, "best_of"),
         ({"best_of": 1, "n": 2}, "best_of"),
         ({"n": 33, "prompt": ["a", "b"]}, "n"),
         ({"logprobs": 21}, "logprobs"),

@@ -201,7 +201,9 @@ async def test_a_stream_adds_up_to_the_whole_answer_in_chat(texts: list[Text]) -
         event["choices"][0]["delta"] for event in sse_events(await stream(events, openai_replies.ChatEncoder("m")))[:-1]
     ]
     native = json.loads(json_bytes(native_replies.ChatEncoder("m").whole(answer)))["message"]
-    openai = json.loads(json_bytes(openai_replies.ChatEncoder("m").whole(answer)))["choices"][0]["message"]
+    openai = json.loads(
+        json_bytes(openai_replies.ChatEncoder("m").whole([answer], openai_replies.usage_of(answer.finished)))
+    )["choices"][0]["message"]
 
     messages = [line["message"] for line in lines]
     for field, empty in (("content", ""), ("thinking", ""), ("tool_calls", [])):
