@@ -27,9 +27,9 @@ class ArrayWriter:
     def write(self, items: Items, hint: str) -> Expr:
         """The arrays as an expression; NOTHING if there surely are none."""
         body = self._list(items, hint)
-        if body == NOTHING:
+        if body is NOTHING:
             return NOTHING
-        if body == EMPTY:
+        if body is EMPTY:
             return seq(Text("["), SPACE, Text("]"))
         return seq(Text("["), SPACE, body, Text("]"))
 
@@ -43,39 +43,39 @@ class ArrayWriter:
         return self._plain(items, hint)
 
     def _finish(self, body: Expr, items: Items) -> Expr:
-        if body in (NOTHING, EMPTY):
+        if body is NOTHING or body is EMPTY:
             return body
         return optional(seq(body.item, SPACE)) if _is_optional(body) else seq(body, SPACE)  # type: ignore[union-attr]
 
     def _plain(self, items: Items, hint: str) -> Expr:
         """Prefix items one within the other's option, then a repeat."""
         n_prefix = len(items.prefix) if items.high is None else min(len(items.prefix), items.high)
-        rest = NOTHING if items.rest == FALSE or items.high == n_prefix else self._item(items.rest, hint)
+        rest = NOTHING if items.rest is FALSE or items.high == n_prefix else self._item(items.rest, hint)
         low, high = max(items.low - n_prefix, 0), None if items.high is None else items.high - n_prefix
         if n_prefix == 0:
             return self._repeat(rest, items.low, items.high)
-        tail = self._values.rules.repeat(seq(COMMA, rest), low, high) if rest != NOTHING else NOTHING if low else EMPTY
+        tail = self._values.rules.repeat(seq(COMMA, rest), low, high)
         for index in range(n_prefix - 1, -1, -1):
             item = self._item(items.prefix[index], hint)
             here = seq(item, tail)
             if index:
-                here = NOTHING if here == NOTHING else seq(COMMA, here)
+                here = NOTHING if here is NOTHING else seq(COMMA, here)
                 tail = optional(here) if index >= items.low else here
                 if index % MAX_INLINE == 0:
                     tail = self._values.rules.share(f"{hint}-items", tail)
             else:
-                tail = NOTHING if here == NOTHING else seq(here, SPACE)
+                tail = NOTHING if here is NOTHING else seq(here, SPACE)
         return optional(tail) if items.low == 0 else tail
 
     def _repeat(self, item: Expr, low: int, high: int | None) -> Expr:
-        if item == NOTHING or high == 0:
+        if item is NOTHING or high == 0:
             return EMPTY if low == 0 else NOTHING
         more = self._values.rules.repeat(seq(COMMA, item), max(low - 1, 0), None if high is None else high - 1)
         body = seq(item, more, SPACE)
         return optional(body) if low == 0 else body
 
     def _item(self, term: Term, hint: str) -> Expr:
-        return NOTHING if term == FALSE else self._values.value(term, f"{hint}-item")
+        return NOTHING if term is FALSE else self._values.value(term, f"{hint}-item")
 
     # Contains -------------------------------------------------------------------------------------------------
 
@@ -146,11 +146,11 @@ class ArrayWriter:
             write_list(self._values.rules, _ascending(order, items.low, high), f"{hint}-items")
             for order in (texts, texts[::-1])
         ]
-        return alt(*(self._finish(one, items) for one in lists if one != NOTHING))
+        return alt(*(self._finish(one, items) for one in lists))
 
 
 def _possible(steps: list[tuple[Expr, int]]) -> list[tuple[Expr, int]]:
-    return [step for step in steps if step[0] != NOTHING]
+    return [step for step in steps if step[0] is not NOTHING]
 
 
 def _is_optional(body: Expr) -> bool:

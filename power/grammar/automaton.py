@@ -105,7 +105,7 @@ def _walk(
         following: dict[int, list[tuple[int, int]]] = {}
         for ranges in alphabet:
             target = la.derive(state, ranges[0][0])
-            if target == la.NONE:
+            if target is la.NONE:
                 continue
             if target not in states:
                 states[target] = len(states)
@@ -201,7 +201,7 @@ def is_empty(lang: la.Lang) -> bool:
     if lang.nullable:
         return False
     if not _needs_proof(lang):
-        return lang == la.NONE
+        return lang is la.NONE
     states: dict[la.Lang, int] = {lang: 0}
     try:
         for _ in _walk(lang, classes(lang), states, MAX_STATES_TO_PROVE_EMPTY):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
 
+from power.grammar import terms as te
 from power.grammar.errors import SchemaError
 from power.grammar.expressions import NOTHING
 from power.grammar.printing import print_rules
@@ -47,12 +46,17 @@ def compile_schema(
     """
     if not isinstance(schema, dict | bool):
         raise SchemaError("a schema is an object or a boolean")
-    with _collector_paused():
-        try:
-            return _compile(schema, closed=objects == "closed", refuse=on_unsupported == "refuse")
-        except RecursionError:
-            # Nesting is bounded, and so are chains; their combination may still be deeper than Python goes.
-            raise SchemaError("the schema is nested too deeply") from None
+    # A compilation makes many small values and no cycles; looking for cycles would take longer than all else.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _compile(schema, closed=objects == "closed", refuse=on_unsupported == "refuse")
+    except RecursionError:
+        # Nesting is bounded, and so are chains; their combination may still be deeper than Python goes.
+        raise SchemaError("the schema is nested too deeply") from None
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _compile(schema: dict[str, Any] | bool, *, closed: bool, refuse: bool) -> Compiled:
@@ -60,26 +64,14 @@ def _compile(schema: dict[str, Any] | bool, *, closed: bool, refuse: bool) -> Co
     reader = Reader(document, refuse=refuse)
     rules = Rules()
     writer = ValueWriter(reader, rules, closed=closed)
-    writer.write_root(document.term(schema, document.top) if schema is not True else document.term({}, document.top))
+    writer.write_root(te.at(document.number(document.top)))
     bodies = without_unproductive(rules.bodies) if rules.is_recursive else rules.bodies
-    if bodies["root"] == NOTHING:
+    if bodies["root"] is NOTHING:
         raise SchemaError("no value is valid against this schema")
     grammar = print_rules(bodies, "root")
     if len(grammar) > MAX_GRAMMAR:
         raise SchemaError(f"the grammar would be longer than {MAX_GRAMMAR} characters")
     return Compiled(grammar, tuple(dict.fromkeys(reader.ignored)))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A compilation makes many small values and no cycles; looking for cycles would take longer than all else."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def schema_to_gbnf(

@@ -111,7 +111,7 @@ def choice_to_gbnf(choices: Sequence[str]) -> str:
 def _grammar(lang: la.Lang) -> str:
     rules = Rules()
     body = TextWriter(rules, Chars, str).write(lang)
-    if body == NOTHING:
+    if body is NOTHING:
         raise BadRequest("no text matches the pattern", field="regex")
     return print_rules({**rules.bodies, "root": body}, "root")
 

@@ -51,6 +51,7 @@ class Ref(msgspec.Struct, frozen=True, cache_hash=True, gc=False, tag=True, arra
 
 Expr = Text | Chars | Seq | Alt | Repeat | Ref
 
+# The constructors below make no others like these two, so `is` finds them.
 NOTHING = Alt(())
 EMPTY = Seq(())
 
@@ -62,23 +63,31 @@ def text(content: str) -> Expr:
 def seq(*items: Expr) -> Expr:
     flat: list[Expr] = []
     for item in items:
-        if item == NOTHING:
+        if item is NOTHING:
             return NOTHING
-        for piece in item.items if isinstance(item, Seq) else (item,):
-            last = flat[-1] if flat else None
-            if isinstance(piece, Text) and isinstance(last, Text):
-                flat[-1] = Text(last.text + piece.text)
-            else:
-                flat.append(piece)
-    return flat[0] if len(flat) == 1 else Seq(tuple(flat))
+        pieces = item.items if type(item) is Seq else (item,)
+        if flat and pieces and type(pieces[0]) is Text and type(flat[-1]) is Text:
+            flat[-1] = Text(flat[-1].text + pieces[0].text)
+            flat += pieces[1:]
+        else:
+            flat += pieces  # of which no two that are texts are neighbours
+    if len(flat) < 2:
+        return flat[0] if flat else EMPTY
+    return Seq(tuple(flat))
 
 
 def alt(*options: Expr) -> Expr:
+    """Any of the options; those that are NOTHING are none."""
     flat: dict[Expr, None] = {}
     for option in options:
-        flat |= dict.fromkeys(option.options) if isinstance(option, Alt) else {option: None}
-    return next(iter(flat)) if len(flat) == 1 else Alt(tuple(flat))
+        if type(option) is Alt:
+            flat |= dict.fromkeys(option.options)
+        else:
+            flat[option] = None
+    if len(flat) < 2:
+        return next(iter(flat), NOTHING)
+    return Alt(tuple(flat))
 
 
 def optional(item: Expr) -> Expr:
-    return EMPTY if item in (NOTHING, EMPTY) else Repeat(item, 0, 1)
+    return EMPTY if item is NOTHING or item is EMPTY else Repeat(item, 0, 1)

@@ -97,19 +97,21 @@ def words(texts: Iterable[str]) -> Lang:
 NONE = Chars(hash((1,)), False, ())
 ANY = chars(charset.ALL)
 EPSILON = words([""])
+# Nothing else makes a language equal to NONE or to this one, so `is` finds them.
+ALL: Lang = Repeat(hash((4, ANY.key, 0, -1)), True, ANY, 0, None)
 
 
 def cat(*parts: Lang) -> Lang:
     flat: list[Lang] = []
     for part in parts:
-        if part is NONE or part == NONE:
+        if part is NONE:
             return NONE
         for piece in part.parts if isinstance(part, Cat) else (part,):
             if piece == EPSILON:
                 continue
             if flat and _is_word(piece) and _is_word(flat[-1]):
                 flat[-1] = words([flat[-1].words[0] + piece.words[0]])  # type: ignore[attr-defined]
-            elif flat and piece == ALL and flat[-1] == ALL:
+            elif flat and piece is ALL and flat[-1] is ALL:
                 continue
             else:
                 flat.append(piece)
@@ -123,21 +125,20 @@ def _is_word(lang: Lang) -> bool:
 
 
 def repeat(item: Lang, low: int = 0, high: int | None = None) -> Lang:
-    if item == NONE:
+    if item is NONE:
         return EPSILON if low == 0 else NONE
     if high == 0 or item == EPSILON:
         return EPSILON
     if low == high == 1:
         return item
+    if low == 0 and high is None and item == ANY:
+        return ALL
     if item.nullable:
         low = 0
     if isinstance(item, Repeat) and max(item.low, low) <= 1 and item.high is None and (item.low == 0 or high is None):
         # (x*)+, (x+)*, (x*){0,5} and the like are x* or x+.
         return repeat(item.item, min(item.low, low), None)
     return Repeat(hash((4, item.key, low, -1 if high is None else high)), low == 0, item, low, high)
-
-
-ALL = repeat(ANY)
 
 
 def either(*options: Lang) -> Lang:
@@ -210,9 +211,9 @@ def _both(seen: dict[Lang, None]) -> Lang:
 def negation(inner: Lang) -> Lang:
     if isinstance(inner, Not):
         return inner.inner
-    if inner == NONE:
+    if inner is NONE:
         return ALL
-    if inner == ALL:
+    if inner is ALL:
         return NONE
     return Not(hash((7, inner.key)), not inner.nullable, inner)
 
@@ -275,7 +276,7 @@ def matches(lang: Lang, text: str) -> bool:
         return lang.low <= len(text) <= (len(text) if lang.high is None else lang.high)
     for char in text:
         lang = derive(lang, ord(char))
-        if lang == NONE:
+        if lang is NONE:
             return False
     return lang.nullable
 

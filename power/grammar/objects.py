@@ -57,63 +57,74 @@ class ObjectWriter:
 
     def write(self, members: Members, hint: str) -> Expr:
         """The objects as an expression; NOTHING if there surely are none."""
-        options = [self._write(one, special, hint) for one, special in self._split(members)]
-        return alt(*(option for option in options if option != NOTHING))
+        if not members.some:
+            return self._write(members, None, hint)
+        return alt(*(self._write(one, special, hint) for one, special in self._split(members)))
 
     def _write(self, members: Members, special: Special | None, hint: str) -> Expr:
         """Objects without `some`; `special` is an additional member that must be there."""
-        named = [self._member(members, name, term) for name, term in self._ordered(members)]
-        if any(member.required and member.text == NOTHING for member in named):
-            return NOTHING
-        declared = [member for member in named if member.text != NOTHING]
+        declared = []
+        for name, term in self._ordered(members):
+            member = self._member(members, name, term)
+            if member.text is not NOTHING:
+                declared.append(member)
+            elif member.required:
+                return NOTHING
         states = self._states(members, declared, special)
         body = write_list(self._values.rules, states, f"{hint}-members", QUOTE)
-        if body == NOTHING:
+        if body is NOTHING:
             return NOTHING
-        body = optional(seq(body.item, SPACE)) if states[-1].may_end and body != EMPTY else seq(body, SPACE)  # type: ignore[union-attr]
+        body = optional(seq(body.item, SPACE)) if states[-1].may_end and body is not EMPTY else seq(body, SPACE)  # type: ignore[union-attr]
         return seq(Text("{"), SPACE, body, Text("}"))
 
     def _ordered(self, members: Members) -> list[tuple[str, Term]]:
         """Declared members, then those that are only required."""
-        known = {name for name, _ in members.named}
-        return [*members.named, *((name, members.beyond(name)) for name in members.required if name not in known)]
+        ordered, known = list(members.named), dict(members.named)
+        for name in members.required:
+            if name not in known:
+                ordered.append((name, members.beyond(name)))
+        return ordered
 
     def _member(self, members: Members, name: str, term: Term) -> Member:
         required = name in members.required
-        value = NOTHING if term == FALSE else self._values.value(term, name)
+        value = NOTHING if term is FALSE else self._values.value(term, name)
         return Member(seq(Text(f'{spell_text(name)}":'), GAP, value), required)
 
     def _extra(self, members: Members, names: la.Lang = la.ALL, term: Term = te.TRUE) -> Expr:
         """Any one additional member with one of these names and a value of the term, or NOTHING."""
+        has_rest = members.rest is not FALSE
+        if self._values.closed and members.rest is te.OPEN and self._is_declared(members):
+            has_rest = False
+        if not has_rest and not members.regions:
+            return NOTHING
         known = la.words(name for name, _ in self._ordered(members))
         taken = [others for others, _ in members.regions]
         options = [
             self._extra_of(_minus(la.both(others, names), known), te.every(own, term))
             for others, own in members.regions
         ]
-        closed = self._values.closed and members.rest == te.OPEN and self._is_declared(members)
-        if members.rest != FALSE and not closed:
+        if has_rest:
             free = la.both(la.negation(la.either(known, *taken)), names)
             options.append(self._extra_of(free, te.every(members.rest, term)))
-        return alt(*(option for option in options if option != NOTHING))
+        return alt(*options)
 
     def _is_declared(self, members: Members) -> bool:
         """Whether the schema names members and so means these; `{"type": "object"}` means any."""
         return bool(members.named) and members.low <= len(members.named)
 
     def _extra_of(self, names: la.Lang, term: Term) -> Expr:
-        if term == FALSE or names == la.NONE:
+        if term is FALSE or names is la.NONE:
             return NOTHING
         value, written = self._values.value(term, "extra"), self._values.strings.write(names)
         return self._values.rules.share("extra", seq(written, Text('":'), GAP, value))
 
     def _states(self, members: Members, declared: list[Member], special: Special | None) -> list[State]:
         extra = self._extra(members)
-        n_required = sum(member.required for member in declared)
+        n_required = sum([member.required for member in declared])
         if special is not None:
             return self._with_special(members, declared, extra, special)
         high = members.high
-        if high is not None and extra == NOTHING and high >= len(declared):
+        if high is not None and extra is NOTHING and high >= len(declared):
             high = None
         counted = members.low > n_required or high is not None
         if counted:
@@ -126,7 +137,7 @@ class ObjectWriter:
         """An additional member that must be there; where its value matters, no other that may have its name follows."""
         n_certain = 1 + sum(member.required for member in declared)
         text = self._extra(members, special.names, special.term)
-        if members.low > n_certain or members.high is not None or text == NOTHING:
+        if members.low > n_certain or members.high is not None or text is NOTHING:
             return [State((), False)]  # nothing: counting as well would take too many states
         after = extra if isinstance(special.term, te.Always) else NOTHING
         base = [State((), True, None, after), State(((text, 0),), False, None, extra)]
@@ -144,7 +155,7 @@ class ObjectWriter:
         # A maximum that is too large to count to is lowered.
         members = msgspec.structs.replace(members, high=None if members.high is None else min(members.high, most))
         top = members.low if members.high is None else members.high
-        if extra == NOTHING:
+        if extra is NOTHING:
             top = min(top, len(declared))
         if members.low > top:
             return [State((), False)]
@@ -154,7 +165,7 @@ class ObjectWriter:
             numbers[len(declared), count] = self._count_extras(members, extra, count, top, states, numbers)
         for position in range(len(declared) - 1, -1, -1):
             rest_required = sum(member.required for member in declared[position:])
-            for count in range(min(top, position if extra == NOTHING else top), -1, -1):
+            for count in range(min(top, position if extra is NOTHING else top), -1, -1):
                 steps: list[tuple[Expr, int]] = []
                 if members.high is None or count < top:
                     steps.append((declared[position].text, numbers[position + 1, min(count + 1, top)]))
@@ -175,7 +186,7 @@ class ObjectWriter:
         """The state in which only additional members may come, and `count` members have come; added to `states`."""
         end = max((position for position, _ in numbers), default=0)
         n_missing = members.low - count
-        if extra == NOTHING or (members.high is not None and count == top):
+        if extra is NOTHING or (members.high is not None and count == top):
             states.append(State((), n_missing <= 0))
         elif n_missing <= 1:
             following = numbers.get((end, count + 1), len(states))  # itself, where nothing is counted any more
@@ -191,7 +202,7 @@ class ObjectWriter:
 
         One name twice would be one member to whoever reads it.
         """
-        texts = [text for names in _BEGINNINGS if (text := self._extra(members, names)) != NOTHING]
+        texts = [text for names in _BEGINNINGS if (text := self._extra(members, names)) is not NOTHING]
         otherwise: int | None = None
         for order in (texts, texts[::-1]):
             places: dict[tuple[int, int], int] = {}
@@ -214,7 +225,7 @@ class ObjectWriter:
         free = msgspec.structs.replace(members, some=rest)
         out: list[tuple[Members, Special | None]] = []
         for name, known in members.named:
-            if la.matches(names, name) and te.every(known, term) != FALSE:
+            if la.matches(names, name) and te.every(known, term) is not FALSE:
                 named = tuple((one, te.every(old, term) if one == name else old) for one, old in members.named)
                 out += self._split(msgspec.structs.replace(free, named=named, required=(*members.required, name)))
                 if len(out) > MAX_SPLIT:
@@ -227,7 +238,7 @@ class ObjectWriter:
 
 
 def _minus(names: la.Lang, others: la.Lang) -> la.Lang:
-    left = names if others == la.NONE else la.both(names, la.negation(others))
+    left = names if others is la.NONE else la.both(names, la.negation(others))
     if isinstance(others, la.Words) and not any(la.matches(names, word) for word in others.words):
         left = names
     return la.NONE if automaton.is_empty(left) else left

@@ -13,11 +13,11 @@ from power.grammar.spelling import SHARED
 _IN_TEXT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _IN_CLASS = {"]": "\\]", "[": "\\[", "\\": "\\\\", "-": "\\-", "^": "\\x5E", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+_MARKS = {(0, None): "*", (1, None): "+", (0, 1): "?"}
+_GROUPS = (Seq, Alt, Repeat)
 
 # llama.cpp refuses a repeat if the rules it makes of it are more than 2000.
 MAX_WEIGHT = 1000
-
-_ESCAPED = str.maketrans(_IN_TEXT)
 
 
 def print_rules(bodies: Mapping[str, Expr], root: str) -> str:
@@ -51,7 +51,8 @@ class _Printer:
     def _name(self, name: str) -> str:
         written = self._seen.get(name)
         if written is None:
-            written = self._seen[name] = self._followed(name)
+            written = self._followed(name) if type(self._bodies.get(name)) is Ref else name
+            self._seen[name] = written
             if written not in self._seen or written == name:
                 self._seen[written] = written
                 self._todo.append(written)
@@ -73,18 +74,32 @@ class _Printer:
             return _print_text(expr.text)  # type: ignore[union-attr]
         if kind is Ref:
             return self._name(expr.name)  # type: ignore[union-attr]
-        if kind is Chars:
-            return print_chars(expr.ranges)  # type: ignore[union-attr]
         if kind is Seq:
-            items = expr.items  # type: ignore[union-attr]
-            return " ".join([f"({self._print(i)})" if type(i) is Alt else self._print(i) for i in items]) or '""'
+            return self._sequence(expr)  # type: ignore[arg-type]
         if kind is Alt:
             return " | ".join([self._print(option) for option in expr.options])  # type: ignore[union-attr]
+        if kind is Chars:
+            return print_chars(expr.ranges)  # type: ignore[union-attr]
         return self._repeat(expr)  # type: ignore[arg-type]
+
+    def _sequence(self, expr: Seq) -> str:
+        # Most of a grammar is texts and names in a row, which need no call each.
+        out, seen = [], self._seen
+        for item in expr.items:
+            kind = type(item)
+            if kind is Text:
+                out.append(_print_text(item.text))  # type: ignore[union-attr]
+            elif kind is Ref:
+                out.append(seen.get(item.name) or self._name(item.name))  # type: ignore[union-attr]
+            elif kind is Alt:
+                out.append(f"({self._print(item)})")
+            else:
+                out.append(self._print(item))
+        return " ".join(out) or '""'
 
     def _repeat(self, expr: Repeat) -> str:
         item, text = expr.item, self._print(expr.item)
-        if isinstance(item, Seq | Alt | Repeat) or (isinstance(item, Text) and len(item.text) > 1):
+        if isinstance(item, _GROUPS) or (isinstance(item, Text) and len(item.text) > 1):
             # llama.cpp repeats the whole literal before a mark; a group says so to everybody.
             text = f"({text})"
             times = expr.high or expr.low or 1
@@ -112,12 +127,12 @@ def _weight(expr: Expr) -> int:
 @lru_cache(maxsize=4000)
 def _print_text(text: str) -> str:
     if text.isprintable():
-        return f'"{text.translate(_ESCAPED)}"'
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return '"' + "".join(_char(char, _IN_TEXT) for char in text) + '"'
 
 
 def _bounds(low: int, high: int | None) -> str:
-    known = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
+    known = _MARKS.get((low, high))
     return known or (f"{{{low}}}" if low == high else f"{{{low},{'' if high is None else high}}}")
 
 

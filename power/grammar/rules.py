@@ -36,6 +36,7 @@ MAX_GROUPS = 4  # times that a group is repeated without getting a name
 
 
 RESERVED = frozenset(["root", *SHARED])
+_UNNAMEABLE = re.compile(r"[^a-zA-Z0-9]+")
 
 
 class Rules:
@@ -64,7 +65,7 @@ class Rules:
         """Say what a reserved name means, and return what to refer to it by; an equal rule is shared."""
         if len(self.bodies) > MAX_RULES:
             raise TooLarge(f"the grammar needs more than {MAX_RULES} rules")
-        if body == NOTHING:
+        if body is NOTHING:
             self.bodies[name] = body
             return body
         known = self._names.setdefault(body, name)
@@ -73,14 +74,14 @@ class Rules:
 
     def share(self, hint: str, body: Expr) -> Expr:
         """The expression, as a rule of its own if it is more than a few characters."""
-        if isinstance(body, Ref | Text) or body in (EMPTY, NOTHING):
+        if type(body) is Ref or type(body) is Text or body is EMPTY or body is NOTHING:
             return body
         known = self._names.get(body)
         return Ref(known) if known is not None else self.define(self.reserve(hint), body)
 
     def repeat(self, item: Expr, low: int, high: int | None) -> Expr:
         """`item`, which is not nullable, from `low` to `high` times."""
-        if item == NOTHING:
+        if item is NOTHING:
             return EMPTY if low == 0 else NOTHING
         if high == 0:
             return EMPTY
@@ -111,7 +112,9 @@ class Rules:
 @lru_cache(maxsize=4000)
 def _name_like(hint: str) -> str:
     """Letters, digits and hyphens; names in `part-` are the printer's."""
-    base = re.sub(r"[^a-zA-Z0-9]+", "-", hint)[:40].strip("-").lower() or "x"
+    if not (hint.isascii() and hint.isalnum()):
+        hint = _UNNAMEABLE.sub("-", hint)[:40].strip("-") or "x"
+    base = hint[:40].lower()
     return base + "-" if base.startswith("part") else base
 
 
@@ -180,10 +183,10 @@ def _pruned(body: Expr, productive: set[str]) -> Expr:
             return seq(*(_pruned(item, productive) for item in body.items))
         case Alt():
             options = [_pruned(option, productive) for option in body.options]
-            return alt(*(option for option in options if option != NOTHING))
+            return alt(*options)
         case Repeat():
             item = _pruned(body.item, productive)
-            if item == NOTHING:
+            if item is NOTHING:
                 return EMPTY if body.low == 0 else NOTHING
             return optional(item) if (body.low, body.high) == (0, 1) else Repeat(item, body.low, body.high)
     return body

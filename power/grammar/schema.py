@@ -7,7 +7,7 @@ here.  Nothing is ever fetched: a reference out of the document is refused.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urljoin
 
 import msgspec
 
@@ -19,6 +19,7 @@ MAX_NODES = 200_000  # objects, arrays and scalars in one schema
 MAX_DEPTH = 200  # of nesting; JSON readers give up at about a thousand
 
 _DRAFTS = {"draft-03": 3, "draft-04": 4, "draft-06": 6, "draft-07": 7, "2019-09": 2019, "2020-12": 2020}
+_CONTAINERS = (dict, list)
 _NEVER: tuple[Any, ...] = ({"not": {}}, {"not": True})  # draft-04 has no boolean schemas
 # Keywords whose values are data and no schemas.
 _DATA = frozenset(["enum", "const", "default", "examples", "example"])
@@ -27,6 +28,14 @@ _DATA = frozenset(["enum", "const", "default", "examples", "example"])
 def escaped(name: str) -> str:
     """The name as a JSON pointer has it (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1") if "~" in name or "/" in name else name
+
+
+def _split(base: str, reference: str) -> tuple[str, str]:
+    """The URL of what a reference means, and the fragment in it."""
+    if reference.startswith("#"):
+        return base, reference[1:]
+    url, _, fragment = (urljoin(base, reference) if base else reference).partition("#")
+    return url, fragment
 
 
 class Place(msgspec.Struct, frozen=True, eq=False):
@@ -47,7 +56,6 @@ class Document:
         self._resources: dict[str, Place] | None = None
         self._dynamic: dict[str, list[Place]] = {}
         self.has_unevaluated = False
-        self._has_ids = False
         self._survey()
         self.draft = self._draft()
         base = self._id_of(schema, "") if isinstance(schema, dict) else ""
@@ -71,7 +79,7 @@ class Document:
             n_nodes += len(deeper)
             if n_nodes > MAX_NODES:
                 raise SchemaError(f"the schema has more than {MAX_NODES} values in it")
-            level = [node for node in deeper if isinstance(node, dict | list)]
+            level = [node for node in deeper if isinstance(node, _CONTAINERS)]
 
     def _draft(self) -> int:
         named = self.root.get("$schema") if isinstance(self.root, dict) else None
@@ -87,7 +95,12 @@ class Document:
             return te.TRUE
         if schema is False or schema in _NEVER:
             return te.FALSE
-        return te.at(self.number(self.below(schema, parent, *path)))
+        pointer = parent.pointer
+        for part in path:
+            pointer += f"/{part if isinstance(part, int) else escaped(part)}"
+        if not isinstance(schema, dict):
+            raise SchemaError("a schema is an object or a boolean", pointer=pointer)
+        return te.at(self.number(Place(schema, self._id_of(schema, parent.base), pointer)))
 
     def terms(self, schemas: Any, parent: Place, keyword: str) -> tuple[Term, ...]:
         """The terms of a keyword's list of schemas."""
@@ -97,29 +110,20 @@ class Document:
             )
         return tuple(self.term(one, parent, keyword, index) for index, one in enumerate(schemas))
 
-    def below(self, schema: Any, parent: Place, *path: str | int) -> Place:
-        pointer = parent.pointer
-        for part in path:
-            pointer += f"/{part if isinstance(part, int) else escaped(part)}"
-        if not isinstance(schema, dict | bool):
-            raise SchemaError("a schema is an object or a boolean", pointer=pointer)
-        base = self._id_of(schema, parent.base) if isinstance(schema, dict) else parent.base
-        return Place(schema, base, pointer)
-
     def number(self, place: Place) -> int:
         # The document keeps its schemas alive, so an identity stays theirs.
-        key = (id(place.schema), place.base)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.places)
+        number = self._numbers.setdefault((id(place.schema), place.base), len(self.places))
+        if number == len(self.places):
             self.places.append(place)
-        return self._numbers[key]
+        return number
 
     def _id_of(self, schema: dict[str, Any], base: str) -> str:
-        name = schema.get("$id", schema.get("id") if getattr(self, "draft", 4) <= 4 else None)
+        if "$id" not in schema and "id" not in schema:
+            return base
+        name = schema.get("$id", schema.get("id") if self.draft <= 4 else None)
         if not isinstance(name, str) or name.startswith("#") or (self.draft <= 7 and "$ref" in schema):
             return base
-        self._has_ids = True
-        return urldefrag(urljoin(base, name)).url
+        return _split(base, name)[0]
 
     def resolve(self, reference: Any, origin: Place, keyword: str) -> Place:
         """The place that a reference at `origin` means.
@@ -132,7 +136,7 @@ class Document:
             raise SchemaError(f"{keyword!r} is no text", keyword=keyword, pointer=where)
         if keyword in ("$dynamicRef", "$recursiveRef"):
             self._demand_static(reference, keyword, where)
-        url, fragment = urldefrag(urljoin(origin.base, reference) if origin.base else reference)
+        url, fragment = _split(origin.base, reference)
         place = self._resource(url)
         if place is not None and fragment:
             place = self._within(place, unquote(fragment))

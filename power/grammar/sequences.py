@@ -56,6 +56,7 @@ class _ListWriter:
         self._states = states
         self._hint = hint
         self._lead = lead
+        self._comma = seq(COMMA, lead)
         self._steps: list[Expr] = []  # an item by a step and what comes after it, per state
         self._next: list[Expr] = []  # the same, or by the loop
         self._after: list[Expr] = []  # a comma and more, or the end, per state
@@ -68,28 +69,32 @@ class _ListWriter:
 
     def write(self, number: int) -> None:
         state = self._states[number]
-        is_loop = state.loop != NOTHING or any(target == number for _, target in state.steps)
+        n_own = 0
+        for _, target in state.steps:
+            n_own += target == number
+        is_loop = n_own > 0 or state.loop is not NOTHING
         name = self._rules.reserve(self._hint) if is_loop else ""
         own = self._tail(Ref(name), state.may_end) if is_loop else NOTHING
         options = [seq(item, own if target == number else self._after[target]) for item, target in state.steps]
-        options += [self._steps[state.also]] if state.also is not None else []
-        steps = alt(*(option for option in options if option != NOTHING))
+        if state.also is not None:
+            options.append(self._steps[state.also])
+        steps = alt(*options)
         if self._uses[number] > 1 or number % MAX_INLINE == 0:
             steps = self._rules.share(self._hint, steps)
         whole = steps
         if is_loop:
-            ends = state.may_end or any(target != number for _, target in state.steps) or state.also is not None
-            looped = alt(*(option for option in (steps, seq(state.loop, own)) if option != NOTHING))
+            ends = state.may_end or n_own < len(state.steps) or state.also is not None
+            looped = alt(steps, seq(state.loop, own))
             whole = self._rules.define(name, looped if ends else NOTHING)
-        self._steps.append(steps if state.loop != NOTHING else whole)
+        self._steps.append(steps if state.loop is not NOTHING else whole)
         self._next.append(whole)
         tail = self._tail(whole, state.may_end)
         self._after.append(self._rules.share(self._hint, tail) if self._uses[number] > 1 else tail)
 
     def _tail(self, body: Expr, may_end: bool) -> Expr:
-        more = NOTHING if body == NOTHING else seq(COMMA, self._lead, body)
+        more = NOTHING if body is NOTHING else seq(self._comma, body)
         return optional(more) if may_end else more
 
     def whole(self) -> Expr:
-        first = NOTHING if self._next[-1] == NOTHING else seq(self._lead, self._next[-1])
+        first = NOTHING if self._next[-1] is NOTHING else seq(self._lead, self._next[-1])
         return optional(first) if self._states[-1].may_end else first

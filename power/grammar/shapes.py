@@ -124,7 +124,7 @@ def _is_unseen(one: nu.Numbers | Items | Members) -> bool:
         case Items():
             return one.seen == 0 and not one.seen_like
         case Members():
-            return one.seen == la.NONE
+            return one.seen is la.NONE
     return True
 
 
@@ -145,8 +145,9 @@ def intersection(left: Shape, right: Shape) -> Shape:
 
 def product(left: tuple[T, ...], right: tuple[T, ...], join: Callable[[T, T], T | None]) -> tuple[T, ...]:
     """Every combination that is not surely nothing."""
-    if left == right and len(left) == 1:
-        return left
+    if len(left) == len(right) == 1:
+        one = left[0] if left[0] is right[0] else join(left[0], right[0])
+        return () if one is None else (one,)
     if len(left) * len(right) > MAX_ALTERNATIVES * 4:
         raise TooLarge(f"combining the alternatives makes more than {MAX_ALTERNATIVES} of one type")
     joined = dict.fromkeys(join(one, other) for one in left for other in right)
@@ -155,6 +156,8 @@ def product(left: tuple[T, ...], right: tuple[T, ...], join: Callable[[T, T], T 
 
 def intersection_of_items(left: Items, right: Items) -> Items | None:
     """Arrays in both; None if that is surely nothing."""
+    if left is ITEMS or right is ITEMS:
+        return right if left is ITEMS else left
     if left.unique is not None and right.unique is not None and left.unique != right.unique:
         return None
     n_prefix = max(len(left.prefix), len(right.prefix))
@@ -175,15 +178,16 @@ def tidy_items(items: Items) -> Items | None:
     """The same arrays, with what is impossible cut off; None if nothing is left."""
     prefix, rest, high = items.prefix, items.rest, items.high
     for index, term in enumerate(prefix):
-        if term == FALSE:
+        if term is FALSE:
             prefix, rest, high = prefix[:index], FALSE, index if high is None else min(high, index)
             break
-    if rest == FALSE:
+    if rest is FALSE:
         high = len(prefix) if high is None else min(high, len(prefix))
     if high is not None and items.low > high:
         return None
-    if any(low > 0 and (term == FALSE or (high is not None and low > high)) for term, low, _ in items.contains):
-        return None
+    for term, low, _ in items.contains:
+        if low > 0 and (term is FALSE or (high is not None and low > high)):
+            return None
     if (prefix, rest, high) == (items.prefix, items.rest, items.high):
         return items
     return msgspec.structs.replace(items, prefix=prefix[:high] if high is not None else prefix, rest=rest, high=high)
@@ -191,6 +195,8 @@ def tidy_items(items: Items) -> Items | None:
 
 def intersection_of_members(left: Members, right: Members) -> Members | None:
     """Objects in both; None if that is surely nothing."""
+    if left is MEMBERS or right is MEMBERS:
+        return right if left is MEMBERS else left
     in_left, in_right = dict(left.named), dict(right.named)
     named = []
     for name in in_left | in_right:
@@ -220,27 +226,28 @@ def _regions(left: Members, right: Members) -> tuple[tuple[la.Lang, Term], ...]:
     mine, theirs = (la.either(*(names for names, _ in side.regions)) for side in (left, right))
     out += [(_without(names, theirs), te.every(term, right.rest)) for names, term in left.regions]
     out += [(_without(names, mine), te.every(term, left.rest)) for names, term in right.regions]
-    kept = tuple((names, term) for names, term in out if names != la.NONE)
+    kept = tuple((names, term) for names, term in out if names is not la.NONE)
     if len(kept) > MAX_REGIONS:
         raise TooLarge(f"patterns of property names overlap in more than {MAX_REGIONS} ways")
     return kept
 
 
 def _without(names: la.Lang, others: la.Lang) -> la.Lang:
-    return names if others == la.NONE else la.both(names, la.negation(others))
+    return names if others is la.NONE else la.both(names, la.negation(others))
 
 
 def tidy_members(members: Members) -> Members | None:
     """The same objects; None if there surely are none."""
-    if members.required and any(members.under(name) == FALSE for name in members.required):
+    if members.required and any(members.under(name) is FALSE for name in members.required):
         return None
     if members.high is not None and max(members.low, len(members.required)) > members.high:
         return None
-    if any(term == FALSE or names == la.NONE for names, term in members.some):
-        return None
-    possible = sum(term != FALSE for _, term in members.named)
-    if members.low > possible and members.rest == FALSE and not members.regions:
-        return None
+    for names, term in members.some:
+        if term is FALSE or names is la.NONE:
+            return None
+    if members.low and members.rest is FALSE and not members.regions:
+        possible = sum(term is not FALSE for _, term in members.named)
+        return members if members.low <= possible else None
     return members
 
 
@@ -274,7 +281,7 @@ def complement_of_items(items: Items) -> list[Items]:
             out.append(Items((OPEN,) * index + (te.neg(term),), OPEN, index + 1))
     if not isinstance(items.rest, Always):
         free = (OPEN,) * len(items.prefix)
-        if items.rest == FALSE:
+        if items.rest is FALSE:
             out.append(Items(low=len(free) + 1))
         elif not free:
             out.append(Items(contains=((te.neg(items.rest), 1, None),), low=1))

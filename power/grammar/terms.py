@@ -69,6 +69,8 @@ def value(text: str) -> Term:
 
 
 def every(*terms: Term) -> Term:
+    if len(terms) == 2 and (terms[0] is OPEN or terms[1] is OPEN):
+        return terms[0] if terms[1] is OPEN else terms[1]
     seen: dict[Term, None] = {}
     for term in terms:
         seen |= dict.fromkeys(term.terms) if isinstance(term, Every) else {term: None}
@@ -105,4 +107,4 @@ def neg(term: Term) -> Term:
         return term.term
     if isinstance(term, Always):
         return FALSE
-    return TRUE if term == FALSE else Neg(hash((8, term.key)), term)
+    return TRUE if term is FALSE else Neg(hash((8, term.key)), term)

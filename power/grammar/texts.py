@@ -54,7 +54,7 @@ class TextWriter:
             case la.Cat():
                 return seq(*(self.write(part) for part in lang.parts))
             case la.Either():
-                return alt(*(option for option in map(self.write, lang.options) if option != NOTHING))
+                return alt(*map(self.write, lang.options))
             case la.Repeat():
                 if lang.item.nullable:
                     return self.write(la.repeat(la.nonempty(lang.item), 0, lang.high))

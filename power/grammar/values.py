@@ -32,6 +32,8 @@ _WRITTEN_NUMBERS: dict[nu.Numbers, Expr] = {
     sh.NUMBERS: spelling.ANY_NUMBER,
     nu.Numbers(whole=True): spelling.ANY_INTEGER,
 }
+_BOOLEANS = ((True, Text("true")), (False, Text("false")))
+_NULL = Text("null")
 
 
 class ValueWriter:
@@ -97,16 +99,25 @@ class ValueWriter:
             raise SchemaError(error.message, pointer=self.reader.pointer(term)) from error
 
     def _shape(self, shape: Shape, hint: str) -> Expr:
-        options = [self._objects.write(one, hint) for one in shape.members]
-        options += [self._arrays.write(one, hint) for one in shape.items]
-        options.append(self._string(shape.strings))
-        options += [_WRITTEN_NUMBERS.get(one) or self.number(one) for one in shape.numbers]
-        options += [Text(text) for text, value in (("true", True), ("false", False)) if value in shape.booleans]
-        options += [Text("null")] if shape.null else []
-        return alt(*(option for option in options if option != NOTHING))
+        # Loops, since most of them find nothing, and there is a frame to every comprehension.
+        options: list[Expr] = []
+        for members in shape.members:
+            options.append(self._objects.write(members, hint))
+        for items in shape.items:
+            options.append(self._arrays.write(items, hint))
+        if shape.strings is not la.NONE:
+            options.append(self._string(shape.strings))
+        for numbers in shape.numbers:
+            options.append(_WRITTEN_NUMBERS.get(numbers) or self.number(numbers))
+        for value, literal in _BOOLEANS:
+            if value in shape.booleans:
+                options.append(literal)
+        if shape.null:
+            options.append(_NULL)
+        return alt(*options)
 
     def _string(self, lang: la.Lang) -> Expr:
-        if lang == la.ALL:
+        if lang is la.ALL:
             return spelling.STRING
         return seq(QUOTE, self.strings.write(lang), QUOTE)
 
@@ -127,14 +138,14 @@ class ValueWriter:
         for point in range(32, 127):
             rest = self.strings.write(la.derive(shape.strings, point))
             texts.append(seq(QUOTE, spelling.spell_chars(((point, point),)), rest, QUOTE))
-        return [text for text in texts if text != NOTHING]
+        return [text for text in texts if text is not NOTHING]
 
     def finite(self, term: Term) -> list[Term] | None:
         """The values of a term one by one, if they are scalars and few."""
         shape = self.reader.expand(term)
         if shape.items or shape.members or any(one.among is None for one in shape.numbers):
             return None
-        if shape.strings != la.NONE and not isinstance(shape.strings, la.Words):
+        if shape.strings is not la.NONE and not isinstance(shape.strings, la.Words):
             return None
         texts = ["null"] if shape.null else []
         texts += [text for text, value in (("false", False), ("true", True)) if value in shape.booleans]

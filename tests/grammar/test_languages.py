@@ -44,6 +44,14 @@ def test_union_intersection_and_complement_are_those_of_sets(one: la.Lang, other
 
 
 @settings(max_examples=40, deadline=None)
+@given(LANGUAGES)
+def test_the_languages_of_all_texts_and_of_none_are_one_value_each(lang: la.Lang) -> None:
+    for one in (lang, la.either(lang, la.ALL), la.both(lang, la.NONE), la.cat(lang, la.NONE), la.repeat(la.ANY)):
+        assert (one == la.ALL) == (one is la.ALL)
+        assert (one == la.NONE) == (one is la.NONE)
+
+
+@settings(max_examples=40, deadline=None)
 @given(LANGUAGES, LANGUAGES, TEXTS)
 def test_a_concatenation_holds_every_cut(one: la.Lang, other: la.Lang, text: str) -> None:
     cuts = (la.matches(one, text[:at]) and la.matches(other, text[at:]) for at in range(len(text) + 1))

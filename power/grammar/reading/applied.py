@@ -104,3 +104,4 @@ METHODS: dict[str, Callable[[Reader, Place, str], Shape]] = {
     "dependentSchemas": _dependent,
     "dependencies": _dependent,
 }
+KEYWORDS = frozenset(METHODS)

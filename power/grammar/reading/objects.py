@@ -31,7 +31,7 @@ def members(document: Document, place: Place) -> Members:
     if document.has_unevaluated:
         seen = la.ALL if rest is not OPEN else la.words(named)
     return Members(
-        tuple(named.items()), fields.names(schema.get("required")), (), rest,
+        tuple(named.items()), tuple(dict.fromkeys(fields.names(schema.get("required")))), (), rest,
         fields.natural(place, "minProperties", 0) or 0, fields.natural(place, "maxProperties", None), (), seen,
     )  # fmt: skip
 
@@ -44,13 +44,13 @@ def with_patterns(document: Document, place: Place, members: Members) -> Members
     for source, one in fields.mapping(place, "patternProperties").items():
         names = search_language(source)
         term = document.term(one, place, "patternProperties", source)
-        term = te.TRUE if term == OPEN else term
+        term = te.TRUE if term is OPEN else term
         seen = names if document.has_unevaluated else la.NONE
         region = Members(regions=((names, term),), seen=seen)
         joined = region if not covered else joined and sh.intersection_of_members(joined, region)
         covered.append(names)
     joined = joined and sh.intersection_of_members(free, joined)
-    if joined is None or members.rest == OPEN:
+    if joined is None or members.rest is OPEN:
         return joined
     # `rest` is for names that neither `properties` nor a pattern speaks of.
     others = la.negation(la.either(*covered, la.words(name for name, _ in members.named)))

@@ -108,14 +108,16 @@ class Reader:
         if "$ref" in schema and self.document.draft <= 7:
             return self._guarded(place, "$ref", lambda: applied.ref(self, place, "$ref"), sh.ALL)
         shape = self._plain(place)
-        for keyword, method in applied.METHODS.items():
-            if keyword in schema:
-                more = self._guarded(place, keyword, partial(method, self, place, keyword), sh.ALL)
-                shape = sh.intersection(shape, more)
+        if not applied.KEYWORDS.isdisjoint(schema):
+            for keyword, method in applied.METHODS.items():
+                if keyword in schema:
+                    more = self._guarded(place, keyword, partial(method, self, place, keyword), sh.ALL)
+                    shape = sh.intersection(shape, more)
         if self.document.has_unevaluated:
             shape = unevaluated.restrict(self.document, place, shape)
-        for keyword in keywords.REFUSED.keys() & schema.keys():
-            self._give_up("is not supported", place, keyword)
+        if not keywords.REFUSED.keys().isdisjoint(schema):
+            for keyword in keywords.REFUSED.keys() & schema.keys():
+                self._give_up("is not supported", place, keyword)
         return self.pruned(shape)
 
     def _plain(self, place: Place) -> Shape:
@@ -161,7 +163,7 @@ class Reader:
     def _with_names(self, place: Place) -> Members:
         term = self.document.term(place.schema["propertyNames"], place, "propertyNames")
         names = self.expand(term).strings
-        return sh.MEMBERS if names == la.ALL else objects.with_names(names)
+        return sh.MEMBERS if names is la.ALL else objects.with_names(names)
 
     def _guarded(self, place: Place, keyword: str, read: Callable[[], T], otherwise: T) -> T:
         """What a keyword says; where it cannot be compiled, an error that names it, or `otherwise`."""
@@ -186,7 +188,7 @@ class Reader:
     def is_empty(self, term: Term, depth: int = MAX_DEPTH_TO_PROVE_EMPTY) -> bool:
         """Whether no value is valid there, for sure; False also where proving it would take too long."""
         if isinstance(term, te.Always | te.Value) or depth == 0 or term in self._open or term in self._proving:
-            return term == FALSE
+            return term is FALSE
         self._proving.add(term)
         try:
             return self.is_empty_shape(self.expand(term), depth)
@@ -208,19 +210,20 @@ class Reader:
         return False
 
     def _no_arrays(self, items: Items, depth: int) -> bool:
-        return any(self.is_empty(term, depth) for term in items.prefix[: items.low]) or (
-            items.low > len(items.prefix) and self.is_empty(items.rest, depth)
+        return items.low > 0 and (
+            any(self.is_empty(term, depth) for term in items.prefix[: items.low])
+            or (items.low > len(items.prefix) and self.is_empty(items.rest, depth))
         )
 
     def _no_objects(self, members: Members, depth: int) -> bool:
-        return any(self.is_empty(members.under(name), depth) for name in members.required)
+        return bool(members.required) and any(self.is_empty(members.under(name), depth) for name in members.required)
 
     def pruned(self, shape: Shape) -> Shape:
         """The shape without alternatives that are surely empty."""
         if len(shape.items) + len(shape.members) + len(shape.numbers) < 2:
             return shape
-        return msgspec.structs.replace(
-            shape,
-            items=tuple(one for one in shape.items if not self._no_arrays(one, 1)),
-            members=tuple(one for one in shape.members if not self._no_objects(one, 1)),
-        )
+        items = tuple([one for one in shape.items if not self._no_arrays(one, 1)])
+        members = tuple([one for one in shape.members if not self._no_objects(one, 1)])
+        if len(items) == len(shape.items) and len(members) == len(shape.members):
+            return shape
+        return msgspec.structs.replace(shape, items=items, members=members)

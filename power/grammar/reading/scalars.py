@@ -31,6 +31,8 @@ def of_type(place: Place, draft: int) -> Shape:
     named = place.schema.get("type")
     if named is None:
         return sh.ALL
+    if isinstance(named, str) and named in _TYPES:
+        return _of_names(frozenset((named,)), draft <= 4)
     names = named if isinstance(named, list) else [named]
     if not all(isinstance(name, str) and (name in _TYPES or name == "any") for name in names):
         raise SchemaError("an unknown type", keyword="type", pointer=f"{place.pointer}/type")
