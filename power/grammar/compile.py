@@ -82,3 +82,38 @@ def schema_to_gbnf(
 ) -> str:
     """The grammar of `compile_schema` alone."""
     return compile_schema(schema, objects=objects, on_unsupported=on_unsupported).grammar
+
+
+# A little of what most schemas have.
+_TYPICAL: dict[str, Any] = {
+    "$id": "https://example.org/typical",
+    "definitions": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 80},
+        "place": {"oneOf": [{"type": "string", "format": "uri"}, {"type": "object", "properties": {"at": {}}}]},
+    },
+    "type": "object",
+    "required": ["id", "kind"],
+    "additionalProperties": False,
+    "properties": {
+        "id": {"type": "integer", "minimum": 1, "maximum": 65535},
+        "kind": {"enum": ["one", "two", "three", "four", None, 5]},
+        "names": {"type": "array", "items": {"$ref": "#/definitions/name"}, "minItems": 1, "uniqueItems": False},
+        "version": {"type": ["string", "null"], "pattern": "^v?[0-9]+(\\.[0-9]+){0,2}$", "description": "a version"},
+        "places": {"type": "object", "additionalProperties": {"$ref": "#/definitions/place"}},
+        "size": {"allOf": [{"type": "object"}, {"properties": {"x": {"type": "number"}, "y": {"const": True}}}]},
+        "tags": {"type": "object", "patternProperties": {"^x-": {"type": "boolean"}}, "minProperties": 1},
+    },
+}
+
+
+def _learn() -> None:
+    """Compile something typical, whose parts others have as well.
+
+    The first request would otherwise wait for tables to be made, and for the
+    interpreter to see which of its instructions the code needs.
+    """
+    compile_schema(_TYPICAL, objects="closed")
+    compile_schema(_TYPICAL, objects="open")
+
+
+_learn()
