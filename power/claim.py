@@ -18,6 +18,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     client: str = ""  # who shares the slots fairly with whom; see `client_id`
     priority: int = 0  # lower: earlier
+    slot: int | None = None  # the number of a slot it would like to have, if that is free
     max_queue_seconds: float | None = None  # from the request to its slot, loading included; None: as the server likes
 
 

@@ -59,6 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache_type: str = "f16"
     step_ms: int = 250  # that a decode step should take while somebody waits for the next token
     disk_bytes: int = 0  # for what prompts began with, kept in data_dir/cache over restarts; 0: nothing is kept
+    slots_dir: Path | None = None  # where slots' sequences are saved on request; None: nowhere
+    show_slots: bool = True  # what each slot does, to whoever asks
     pool_tokens: int = 0  # tokens all sequences of a model may have in memory; 0: context_length for each slot
     origins: tuple[str, ...] = ()  # web origins allowed beside local ones; "*" inside one stands for anything
     go_template: bool | None = None  # None: whichever of a model's two templates can do more

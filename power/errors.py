@@ -9,6 +9,7 @@
     │   └── BodyTooLarge ......... 413
     ├── ModelNotFound ............ 404
     ├── BlobNotFound ............. 404
+    ├── NotSupported ............. 501  this server does not do that, or not as it is set up
     ├── Overloaded ............... 503  come back later; `retry_after` says when
     ├── LoadFailed ............... 500  the model did not come up
     ├── WorkerDied ............... 500  the model's process ended in mid-work
@@ -93,6 +94,12 @@ class BlobNotFound(PowerError):
 
     def __init__(self, digest: str) -> None:
         super().__init__(f'blob "{digest}" not found')
+
+
+class NotSupported(PowerError):
+    """This server does not do that, or not as it is set up."""
+
+    status = 501
 
 
 class Overloaded(PowerError):

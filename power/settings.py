@@ -213,6 +213,8 @@ SETTINGS: dict[str, Setting] = {
     "noprune": Setting(_boolean, "OLLAMA_NOPRUNE"),
     "step_ms": Setting(_integer(1, 60_000), table="sched"),
     "disk_bytes": Setting(_integer(0, 2**50), table="cache"),
+    "slots_dir": Setting(path, table="cache"),
+    "show_slots": Setting(_boolean),
     "pool_tokens": Setting(_integer(0, 2**31 - 1), table="cache"),
     "gpu_layers": Setting(_integer(-1, 2**31 - 1), "OLLAMA_NUM_GPU", "gpu"),
     "gpu_overhead": Setting(_size, "OLLAMA_GPU_OVERHEAD", "gpu"),

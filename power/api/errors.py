@@ -20,7 +20,12 @@ TOO_LONG = "exceed_context_size_error"
 
 log = logging.getLogger("power.api")
 
-OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error", 413: "invalid_request_error"}
+OPENAI_TYPES = {
+    400: "invalid_request_error",
+    404: "not_found_error",
+    413: "invalid_request_error",
+    501: "not_supported_error",
+}
 
 
 def as_power_error(error: BaseException) -> PowerError:

@@ -24,6 +24,7 @@ from power.api.openai_text_replies import CompletionEncoder
 from power.api.requests import Request, claim_of, decode, read_body
 from power.api.several import stream_several
 from power.api.waiting import stream_with_progress
+from power.claim import Claim
 from power.errors import BadRequest
 from power.generate import Generation, Power, load_model, render_only
 from power.planning import read_request_options
@@ -32,7 +33,7 @@ from power.worker.wire import Detokenize, Detokenized
 
 async def chat_completions(power: Power, request: Request) -> Response:
     body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
-    generations = [replace(generation_of_chat(body), claim=claim_of(request, body))]
+    generations = [replace(generation_of_chat(body), claim=_claim(request, body))]
     model = generations[0].model
     encoder = ChatEncoder(model, include_usage=wants_usage(body), has_logprobs=body.logprobs is True)
     return await _answer(power, request, body, generations, encoder)
@@ -40,7 +41,7 @@ async def chat_completions(power: Power, request: Request) -> Response:
 
 async def completions(power: Power, request: Request) -> Response:
     body = decode(completion_body, await read_body(request, power.config.max_body_bytes))
-    claim = claim_of(request, body)
+    claim = _claim(request, body)
     generations = [replace(generation, claim=claim) for generation in generations_of_completion(body)]
     generation = generations[0]
     encoder = CompletionEncoder(
@@ -53,6 +54,10 @@ async def completions(power: Power, request: Request) -> Response:
         await load_model(power, generation.model, options=generation.options, keep_alive=generation.keep_alive)
         return stream_response(_loaded(encoder), SSE) if body.stream else json_response(encoder.loaded())
     return await _answer(power, request, body, generations, encoder)
+
+
+def _claim(request: Request, body: Body) -> Claim:
+    return replace(claim_of(request, body), slot=body.id_slot)
 
 
 async def _answer(

@@ -71,6 +71,9 @@ class Body(ConstraintFields, kw_only=True):
     response_format: ResponseFormat | None = None
     priority: int | None = None
     max_queue_seconds: float | None = None
+    id_slot: Annotated[int, Meta(ge=-1, le=INT32)] | None = (
+        None  # llama-server's: the slot it would like, if that is free
+    )
     return_progress: bool | None = None  # llama-server's, of streams
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 

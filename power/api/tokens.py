@@ -75,18 +75,19 @@ async def detokenize(power: Power, request: Request) -> Response:
 async def apply_template(power: Power, request: Request) -> Response:
     """The prompt that `/v1/chat/completions` would make of the same body."""
     body = decode(chat_body, await read_body(request, power.config.max_body_bytes))
-    named = replace(body, model=body.model or _only_model(power))
+    named = replace(body, model=body.model or only_model(power))
     return json_response({"prompt": await render_only(power, generation_of_chat(named))})
 
 
 @asynccontextmanager
 async def _model(power: Power, request: Request, body: Body) -> AsyncIterator[Model]:
-    stored = await power.find(body.model or _only_model(power))
+    stored = await power.find(body.model or only_model(power))
     async with power.models.acquire(stored, LoadOptions(), None, claim_of(request, body)) as use:
         yield use.model
 
 
-def _only_model(power: Power) -> str:
+def only_model(power: Power) -> str:
+    """The name of the only model in memory; raises BadRequest if there is another number of them."""
     running = power.models.running()
     if len(running) != 1:
         raise BadRequest("model is required", field="model")

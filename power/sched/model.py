@@ -27,7 +27,7 @@ from power.sched.placing import Placement
 from power.sched.scheduler import Engine, Scheduler, hear
 from power.sched.slots import Crowd
 from power.sched.watch import Watch
-from power.worker.wire import Alive, Detokenized, Load, LoadError, Loading, Question, Ready, Task, Tokenized
+from power.worker.wire import Alive, Load, LoadError, Loading, Question, Ready, Reply, Task
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -180,7 +180,7 @@ class Model:
         async with self.scheduler.generate(task, on_end, claim, deadline, watch) as mailbox:
             yield mailbox
 
-    async def ask(self, question: Question) -> Tokenized | Detokenized:
+    async def ask(self, question: Question) -> Reply:
         """What the model's vocabulary makes of it; see `Scheduler.ask`. Waits for the model."""
         await self.wait_ready()
         return await self.scheduler.ask(question)

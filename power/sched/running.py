@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from power.sched.model import Model
+from power.sched.slots import Sitting
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -24,6 +25,8 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int  # tokens
     expires_at: datetime | None  # None: never
     n_users: int
+    n_slots: int
+    sittings: list[Sitting]  # what each of them does, or did last
 
 
 def running_model(model: Model) -> RunningModel:
@@ -37,6 +40,8 @@ def running_model(model: Model) -> RunningModel:
         context_length=model.ready.n_ctx,
         expires_at=None if math.isinf(left) else datetime.now(UTC) + timedelta(seconds=min(left, 10**9)),
         n_users=model.n_users,
+        n_slots=model.load.n_slots,
+        sittings=model.scheduler.table.sittings(),
     )
 
 

@@ -40,6 +40,8 @@ from power.worker.wire import (
     Prefilled,
     Question,
     Refused,
+    Reply,
+    SlotActed,
     Step,
     Task,
     Tokenized,
@@ -71,10 +73,10 @@ class Answer:
 
     def __init__(self) -> None:
         self._known = trio.Event()
-        self._event: Tokenized | Detokenized | None = None
+        self._event: Reply | None = None
         self._error: PowerError | None = None
 
-    def set(self, event: Tokenized | Detokenized) -> None:
+    def set(self, event: Reply) -> None:
         self._event = event
         self._known.set()
 
@@ -82,7 +84,7 @@ class Answer:
         self._error = error
         self._known.set()
 
-    async def wait(self) -> Tokenized | Detokenized:
+    async def wait(self) -> Reply:
         """The answer; raises what `fail` was given."""
         await self._known.wait()
         if self._event is None:
@@ -173,7 +175,7 @@ class Scheduler:
                 answer.fail(WorkerDied("the model's process has stopped"))
             self._asked.clear()
 
-    async def ask(self, question: Question) -> Tokenized | Detokenized:
+    async def ask(self, question: Question) -> Reply:
         """The worker's answer to `question` (its id is given here). The model has to be ready.
 
         Raises:
@@ -255,7 +257,8 @@ class Scheduler:
             case Accepted(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
-                    place.n_tokens = event.n_prompt
+                    place.n_tokens = place.n_prompt = event.n_prompt
+                    place.n_cached = event.n_cached
             case Prefilled(id):
                 if place := self.table.seated.get(id):
                     place.prefilled = _further(place.prefilled, event)
@@ -273,7 +276,7 @@ class Scheduler:
             case Embedded(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
-            case Tokenized(id) | Detokenized(id):
+            case Tokenized(id) | Detokenized(id) | SlotActed(id):
                 if answer := self._asked.get(id):
                     answer.set(event)
             case _:

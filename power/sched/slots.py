@@ -29,7 +29,7 @@ from power.errors import Overloaded, PowerError
 from power.events import Prefill
 from power.sched.fair import FairQueue
 from power.sched.mailbox import Mailbox
-from power.worker.wire import Done, Task
+from power.worker.wire import Done, Start, Task
 
 # A sequence that has streamed nothing is run again when its worker dies, but only
 # once: it may be the very prompt that kills workers.
@@ -40,6 +40,18 @@ COUNT_SECONDS = 0.2
 MAX_RETRY_AFTER = 300  # seconds; whoever is told to come back later than that will not
 # The words are Ollama's, two spaces and all: clients look for them.
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
+
+
+class Sitting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot does, or did last."""
+
+    slot: int
+    id: int = 0  # of the task; 0: there was none
+    is_processing: bool = False
+    n_prompt: int = 0  # tokens
+    n_cached: int = 0
+    n_tokens: int = 0  # of prompt and answer, that are known to be in the KV cache
+    start: Start | None = None  # without its prompt; None: it makes embeddings
 
 
 class Place:
@@ -55,9 +67,30 @@ class Place:
         self.seated_at = 0.0
         self.has_streamed = False
         self.n_tokens = 0  # of prompt and answer, that are known to be in the KV cache
+        self.n_prompt = 0  # tokens, of which `n_cached` need not be computed
+        self.n_cached = 0
+        self.slot = -1  # while it sits, and the last one it had
         self.n_tries = 0
         self.prefilled: Prefill | None = None  # how far its prompt was read, if it asked for that
         self._on_end: Callable[[], None] | None = on_end
+
+    def sit(self, slot: int) -> None:
+        """It has this slot now."""
+        self.slot = slot
+        if isinstance(self.task, Start):
+            self.task = msgspec.structs.replace(self.task, slot=slot)
+
+    def sitting(self, *, is_processing: bool) -> Sitting:
+        """What there is to tell of it, to whoever looks at its slot."""
+        return Sitting(
+            slot=self.slot,
+            id=self.id,
+            is_processing=is_processing,
+            n_prompt=self.n_prompt,
+            n_cached=self.n_cached,
+            n_tokens=self.n_tokens,
+            start=msgspec.structs.replace(self.task, prompt=()) if isinstance(self.task, Start) else None,
+        )
 
     def end(self) -> None:
         """Tell the owner, once, that the model has no more to do for this place."""
@@ -94,6 +127,7 @@ class SlotTable:
         self.waiting: FairQueue[Place] = FairQueue()
         self.seated: dict[int, Place] = {}
         self.leaving: dict[int, Place] = {}
+        self._sittings = {slot: Sitting(slot=slot) for slot in range(n_slots)}  # the last one of each, if it is over
         self._crowd = crowd or Crowd()
         self._mean_seconds = 1.0  # a sitting's duration, moving average
         self._positions: dict[int, int] = {}  # by id, as they were at `_counted_at`
@@ -125,6 +159,11 @@ class SlotTable:
             self._positions = {waiting.id: n for n, waiting in enumerate(self.waiting.order(), 1)}
             self._counted_at = now
         return self._positions.get(place.id)
+
+    def sittings(self) -> list[Sitting]:
+        """What each slot does, or did last."""
+        now = [place.sitting(is_processing=True) for place in (*self.seated.values(), *self.leaving.values())]
+        return list((self._sittings | {sitting.slot: sitting for sitting in now}).values())
 
     def next_id(self) -> int:
         """A number that nothing else sent to a worker has."""
@@ -169,6 +208,7 @@ class SlotTable:
             place.seated_at = now
             place.prefilled = None  # of a worker that died
             place.moved.set()
+            place.sit(self._free_slot(place.claim.slot))
             self.seated[place.id] = place
             seated.append(place)
         return seated
@@ -192,6 +232,7 @@ class SlotTable:
         place = self.seated.pop(id, None)
         gone = place or self.leaving.pop(id, None)
         if gone is not None:
+            self._sittings[gone.slot] = gone.sitting(is_processing=False)
             self.waiting.settle(gone, None if done is None else done.n_prompt - done.n_cached + done.n_generated)
         if place is not None:
             self._mean_seconds += 0.2 * (trio.current_time() - place.seated_at - self._mean_seconds)
@@ -236,6 +277,11 @@ class SlotTable:
         self.leaving.clear()
         self.turn_away(error)
         return n_failed
+
+    def _free_slot(self, wanted: int | None) -> int:
+        taken = {place.slot for place in (*self.seated.values(), *self.leaving.values())}
+        free = [slot for slot in range(self.n_slots) if slot not in taken]
+        return wanted if wanted in free else free[0]
 
     def _wait(self, place: Place) -> None:
         self.waiting.add(place, trio.current_time())

@@ -157,6 +157,23 @@ class CellRows(Rows):
     def _passed(self, index: int) -> list[Operation]:
         return []
 
+    def kept(self, tokens: list[int]) -> tuple[list[int], int]:
+        keys: dict[int, None] = {}
+        nodes, n_common = self.tree.match(tokens)
+        for node in nodes:
+            if node.save is None:
+                return list(keys), node.start
+            keys[node.save.key] = None
+        return list(keys), n_common
+
+    def _keep(self, nodes: list[Node]) -> list[Operation]:
+        operations: list[Operation] = []
+        for node in nodes:
+            held = max(node.rows, key=lambda index: self.rows[index].n_past, default=None)
+            if node.save is None and held is not None and self.rows[held].n_past >= node.end:
+                operations.append(self._store(held, node.start, [node]))
+        return operations
+
     def _rescue(self, index: int, n: int = 0) -> list[Operation]:
         """Save what only this idle row has after its first `n` tokens, where a node begins."""
         path = self.rows[index].leaf.path()

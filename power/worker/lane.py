@@ -26,6 +26,7 @@ from power.worker.memory import Memory
 from power.worker.prefix import Rows
 from power.worker.sampler import NothingToSample
 from power.worker.sequence import Sequence
+from power.worker.slots import Slots
 from power.worker.wire import Event, Piece, Refused, Step
 
 # Tokens that a sequence should be able to add before anyone has to pause: pausing after each would be all work and
@@ -40,6 +41,7 @@ class Lane:
         llama: the context.
         running: those with a row, in order of arrival.
         waiting: those without, in order of arrival.
+        slots: what was computed in which slot.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Lane:
         self._memory = Memory(llama, rows, disk)
         self._shares = shares
         self._drafting = Drafting(llama, draft_model)
+        self.slots = Slots(llama.weights.load, rows, self._memory)
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
@@ -76,6 +79,7 @@ class Lane:
     def add(self, sequence: Sequence) -> list[Event]:
         """One more, with a row at once if there is room."""
         self.waiting.append(sequence)
+        self.slots.remember(sequence.slot, sequence.tokens)
         return self._seat_waiting()
 
     def cancel(self, id: int) -> list[Event]:

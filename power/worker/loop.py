@@ -28,6 +28,7 @@ from power.worker.wire import (
     Embed,
     Event,
     Refused,
+    SlotAction,
     Start,
     Tokenize,
     Tokenized,
@@ -81,6 +82,8 @@ class Loop:
                 return self._lane.cancel(id) or self._apart.cancel(id) or self._embeddings.cancel(id)
             case Embed():
                 return self._embeddings.start(command)
+            case SlotAction():
+                return [self._lane.slots.act(command)]
             case _:
                 return [answer(command, self._llama.vocab)]
 
@@ -89,7 +92,10 @@ class Loop:
             return [Refused(start.id, "failed", f"all {self._n_slots} slots are busy")]
         try:
             lane = self._apart.open() if start.deterministic else self._lane
-            return lane.add(self._admission.admit(start, lane.llama))
+            events = lane.add(self._admission.admit(start, lane.llama))
+            if lane is not self._lane:
+                self._lane.slots.forget(start.slot)
+            return events
         except LoadFailure as error:
             return [Refused(start.id, "failed", str(error))]
         except Rejected as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +54,27 @@ class Memory:
                 self._saved[key] = self._llama.store(row, start, end)
                 self._write(key, start)
             case Load(row, key, start, end):
-                state = self._find(key)
+                state = self.find(key)
                 return state is not None and self._llama.load(row, state, start, end)
             case Drop(key):
                 self._saved.pop(key, None)
                 self._files.pop(key, None)  # it stays on disk as long as there is room
         return True
 
-    def _find(self, key: int) -> NDArray[np.uint8] | None:
+    def adopt(self, tokens: Sequence[int], start: int, state: NDArray[np.uint8]) -> None:
+        """A state of `tokens[start:]` has come from elsewhere, and is kept if it is wanted."""
+        if (key := self._rows.adopt(tokens, start)) is not None:
+            self._saved[key] = state
+
+    def erase(self, operations: Iterable[Operation]) -> None:
+        """Do them, and leave nothing on disk of what is dropped."""
+        for operation in operations:
+            if isinstance(operation, Drop) and (path := self._files.get(operation.key)):
+                path.unlink(missing_ok=True)
+            self.do([operation])
+
+    def find(self, key: int) -> NDArray[np.uint8] | None:
+        """What is saved under a key; None if it is not there any more."""
         state = self._saved.get(key)
         if state is None and self._disk and key in self._files:
             state = self._disk.read(self._files[key])

@@ -143,7 +143,7 @@ class Rows(ABC):
         row = self.rows[index]
         row.busy, row.secret, row.last_used = True, secret, self._tick()
         self._enter(index, self.tree.insert(wanted))
-        return Seat(index, row.n_past, (*operations, *self._trim()))
+        return Seat(index, row.n_past, (*operations, *self.trim()))
 
     def turn(self, index: int) -> Turn:
         """What the row may do in the next step, as things stand."""
@@ -179,7 +179,7 @@ class Rows(ABC):
 
     def park(self, index: int) -> list[Operation]:
         """The sequence pauses: save what it has computed, and free its row."""
-        return [*self.leave(index), *self._clear(index), *self._trim()]
+        return [*self.leave(index), *self._clear(index), *self.trim()]
 
     def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
         """After its first `n_keep` tokens, so many of the row go, and those behind move up.
@@ -199,7 +199,7 @@ class Rows(ABC):
             if self.n_free >= n_tokens:
                 break
             operations += self._clear(index)
-        return [*operations, *self._trim()]
+        return [*operations, *self.trim()]
 
     # -- what outlives the rows --
 
@@ -212,6 +212,8 @@ class Rows(ABC):
         nodes = self._stretch(leaf, start)
         before = [node for node in leaf.path() if node.start < nodes[0].start]
         orphan = self.can_cut and not all(node.save for node in before)
+        while self.can_cut and len(nodes) > 1 and nodes[0].save:
+            start = nodes.pop(0).end  # that much of it is there
         if orphan or any(node.save for node in nodes) or self.n_saved + self._cost(leaf.end - start) > self._max_saved:
             self.tree.prune(leaf)
             return None
@@ -219,6 +221,29 @@ class Rows(ABC):
         self.saves[save.key] = save
         self.tree.attach(save, nodes)
         return save.key
+
+    def keep(self, tokens: list[int]) -> list[Operation]:
+        """Save what is held of a sequence and not saved; rows keep what they have."""
+        operations = [operation for index in range(len(self.rows)) for operation in self._grow(index)]
+        return [*operations, *self._keep(self._nodes_of(tokens))]
+
+    @abstractmethod
+    def kept(self, tokens: list[int]) -> tuple[list[int], int]:
+        """The keys of what is saved of a sequence, in order, and how many of its tokens that are."""
+
+    def erase(self, tokens: list[int]) -> tuple[list[Operation], int]:
+        """Forget what no other sequence has a part in; and how many tokens those were."""
+        operations = [operation for index in range(len(self.rows)) for operation in self._grow(index)]
+        n_erased = 0
+        for node in reversed(self._nodes_of(tokens)):
+            if node.children or any(self.rows[index].busy for index in node.rows):
+                break
+            n_erased += len(node.tokens)
+            if node.save:
+                operations.append(Drop(node.save.key))
+                self.lose(node.save.key)
+            operations += [self._retreat(index, node) for index in list(node.rows)]
+        return operations, n_erased
 
     def lose(self, key: int) -> None:
         """A saved state is not there any more, or not to be trusted."""
@@ -286,6 +311,10 @@ class Rows(ABC):
         """The row has come to where it is now."""
 
     @abstractmethod
+    def _keep(self, nodes: list[Node]) -> list[Operation]:
+        """Save what is held of a path and not saved."""
+
+    @abstractmethod
     def _rescue(self, index: int) -> list[Operation]:
         """Save what only this idle row has."""
 
@@ -302,6 +331,22 @@ class Rows(ABC):
             node.rows.add(index)
             node.last_used = now
         self.tree.prune(old)
+
+    def _nodes_of(self, tokens: list[int]) -> list[Node]:
+        """The nodes that hold a sequence's tokens and no others, as far as there are any."""
+        nodes, n_common = self.tree.match(tokens)
+        if nodes and nodes[-1].end > n_common:
+            last = nodes.pop()
+            nodes += [self.tree.split(last, n_common - last.start)] if self.can_cut else []
+        return nodes
+
+    def _retreat(self, index: int, leaf: Node) -> Cut:
+        """Let an idle row be without its last node."""
+        if not self.can_cut or leaf.parent is None:
+            return self.forget(index)
+        self.rows[index].n_past = min(self.rows[index].n_past, leaf.start)
+        self._enter(index, leaf.parent)
+        return Cut(index, leaf.start)
 
     def _grow(self, index: int) -> list[Operation]:
         """Tell the tree what the row has decoded since."""
@@ -328,7 +373,7 @@ class Rows(ABC):
         self.tree.attach(save, nodes)
         return Store(index, save.key, start, save.end)
 
-    def _trim(self) -> list[Operation]:
+    def trim(self) -> list[Operation]:
         """Drop saved states beyond the limit: what nothing saved goes on from, the longest unused first."""
         drops: list[Operation] = []
         while self.n_saved > self._max_saved:

@@ -31,6 +31,7 @@ class Sequence:
 
     Attributes:
         id: the server's number for it.
+        slot: and for its slot.
         row: where its tokens are in the KV cache; -1: nowhere, it waits.
         tokens: prompt and answer; the first `n_past` of them are in the row.
         n_passed_over: steps since it last had a part in one.
@@ -41,6 +42,7 @@ class Sequence:
 
     def __init__(self, start: Start, prompt: list[int], n_ctx: int, sampler: Sampler, vocab: Vocab) -> None:
         self.id = start.id
+        self.slot = start.slot
         self.tokens = prompt
         self.row = -1
         self.n_past = 0

@@ -92,7 +92,21 @@ class StateRows(Rows):
         here = next((node for node in row.leaf.path() if node.end == row.n_past), None)
         if here is None or not self._is_fork(here):
             return []
-        return [self._store(index, 0, [here]), *self._trim()]
+        return [self._store(index, 0, [here]), *self.trim()]
+
+    def kept(self, tokens: list[int]) -> tuple[list[int], int]:
+        nodes, n_common = self.tree.match(tokens)
+        last = next((node for node in reversed(nodes) if node.save and node.end <= n_common), self.tree.root)
+        return ([last.save.key], last.end) if last.save else ([], 0)
+
+    def _keep(self, nodes: list[Node]) -> list[Operation]:
+        for node in reversed(nodes):
+            if node.save:
+                return []
+            held = next((index for index in node.rows if self.rows[index].n_past == node.end), None)
+            if held is not None:
+                return [self._store(held, 0, [node])]
+        return []
 
     def _rescue(self, index: int) -> list[Operation]:
         leaf = self.rows[index].leaf

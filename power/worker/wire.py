@@ -24,6 +24,8 @@ The conversation::
       <---------------- Done(id) | Refused(id)
       Tokenize(id), Detokenize(id) ---------->
       <-------- Tokenized(id), Detokenized(id)
+      SlotAction(id) ------------------------>
+      <---------------- SlotActed(id) | Refused(id)
 
 Events carry sequence ids, never slots; ids are never used twice, so an event of
 a cancelled sequence cannot be taken for another's.  End-of-file is the end of
@@ -86,6 +88,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """Generate. Parts of the prompt are text (special tokens are read as such) or token ids."""
 
     id: int
+    slot: int = 0  # the number that its slot has outside
     prompt: tuple[str | tuple[int, ...], ...]
     sampling: Sampling
     n_predict: int  # tokens; negative: no limit but the context
@@ -134,9 +137,18 @@ class Detokenize(msgspec.Struct, frozen=True, tag="detokenize"):
     tokens: tuple[int, ...]
 
 
+class SlotAction(msgspec.Struct, frozen=True, kw_only=True, tag="slot-action"):
+    """Save what was computed for a slot's last sequence, give it back, or forget it."""
+
+    id: int
+    slot: int
+    kind: Literal["save", "restore", "erase"]
+    path: str = ""
+
+
 Task = Start | Embed
 """What takes a slot, until its Done or Refused."""
-Question = Tokenize | Detokenize
+Question = Tokenize | Detokenize | SlotAction
 """What is answered at once, slots or no slots."""
 Command = Load | Task | Cancel | Question
 
@@ -247,6 +259,15 @@ class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
     text: str
 
 
+class SlotActed(msgspec.Struct, frozen=True, tag="slot-acted"):
+    id: int
+    n_tokens: int  # that were saved, are there now, or were forgotten
+    n_bytes: int  # of the file
+    ns: int
+
+
+Reply = Tokenized | Detokenized | SlotActed
+"""The answer to a question, where it is not refused."""
 Event = (
     Alive
     | Loading
@@ -260,6 +281,7 @@ Event = (
     | Embedded
     | Tokenized
     | Detokenized
+    | SlotActed
 )
 
 Message = TypeVar("Message")

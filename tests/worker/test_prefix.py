@@ -91,6 +91,8 @@ class Sequences(RuleBasedStateMachine):
         self.memory = self.memory_kind()
         self.running: dict[int, list[int]] = {}  # row -> all tokens it has or is to compute
         self.paused: list[list[int]] = []
+        self.ended: list[list[int]] = []
+        self.filed: list[tuple[list[int], int, list[int]]] = []  # a state's tokens, where it begins, and what it holds
 
     def do(self, operations: list[Operation] | tuple[Operation, ...]) -> None:
         for operation in operations:
@@ -153,7 +155,39 @@ class Sequences(RuleBasedStateMachine):
             self.do(self.rows.park(row))
             assert not self.memory.tokens(row)
 
+    @rule(data=st.data(), erases=st.booleans())
+    def file_away(self, data: st.DataObject, erases: bool) -> None:
+        """What there is of a sequence goes to a file; and then, perhaps, is forgotten."""
+        known = [*self.ended, *self.running.values()]
+        if not known:
+            return
+        tokens = data.draw(st.sampled_from(known))
+        self.do(self.rows.keep(tokens))
+        keys, n_kept = self.rows.kept(tokens)
+        held: list[int] = []
+        for key in keys:
+            start, saved = self.memory.saved[key]
+            assert start <= len(held)
+            held = held[:start] + saved
+            self.filed.append((self.rows.spell(key), start, saved))
+        assert held[:n_kept] == tokens[:n_kept]
+        self.do(self.rows.trim())
+        if erases:
+            operations, n_erased = self.rows.erase(tokens)
+            self.do(operations)
+            assert n_erased <= len(tokens)
+            assert self.rows.kept(tokens)[1] <= max(0, len(tokens) - n_erased)
+
+    @rule(data=st.data())
+    def bring_back(self, data: st.DataObject) -> None:
+        if self.filed:
+            tokens, start, saved = data.draw(st.sampled_from(self.filed))
+            if (key := self.rows.adopt(tokens, start)) is not None:
+                begin = self.rows.saves[key].start
+                self.memory.saved[key] = (begin, saved[begin - start :])
+
     def end(self, row: int) -> None:
+        self.ended.append(self.running[row])
         del self.running[row]
         self.do(self.rows.leave(row))
 
