@@ -100,8 +100,9 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
     think, template, prompt, thinking, dialect = await trio.to_thread.run_sync(_prepare, stored, request, options)
     held = await _hold(request.constraint, config)
     calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=held.grammar, prompt=prompt)
-    grammar = await trio.to_thread.run_sync(calls) if request.tools else calls()
-    if grammar and thinking and (think or thinking.begun):
+    constrained = await trio.to_thread.run_sync(calls) if request.tools else calls()
+    grammar = constrained.grammar
+    if grammar and thinking and (think or thinking.begun) and not constrained.whole:
         # On channels more than a tag comes before an answer; a call has a header of its own.
         close = thinking.ending if thinking.channels and not request.tool_choice.must else thinking.close
         grammar = after_thinking(grammar, thinking.open, close, begun=thinking.begun)

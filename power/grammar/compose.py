@@ -10,7 +10,7 @@ for a trigger, and a model that skips its thinking is held to the grammar at onc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # A GBNF string, character class or comment, whole; or a name, in the one group.
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|([A-Za-z][A-Za-z0-9-]*)')
@@ -54,24 +54,51 @@ def up_to(tag: str, name: str, *, then: str = "", may_end: bool = False) -> list
 
     If it `may_end`, the tag need not come.
     """
+    return up_to_any({tag: then}, name, may_end=may_end)
+
+
+def up_to_any(ends: Mapping[str, str], name: str, *, may_end: bool = False) -> list[str]:
+    """The same for several tags, each with the rule behind it: Aho's and Corasick's automaton.
+
+    None of the tags may be inside of another.
+    """
+    states = sorted({tag[:n] for tag in ends for n in range(len(tag))}, key=lambda state: (len(state), state))
+    number = {state: n for n, state in enumerate(states)}
+    alphabet = dict.fromkeys("".join(ends))
     rules = []
-    for state in range(len(tag)):
-        # By the character read, how many of the tag's have been read then; any other character: none.
-        edges = {char: _border(tag[:state] + char, tag) for char in dict.fromkeys(tag)}
+    for state in states:
+        # By the character read, what of a tag has been read then; any other character: nothing.
+        edges = {char: _longest(state + char, (*ends, *states)) for char in alphabet}
         ways = [
-            f"{literal(char)} {name}-{length}" if length < len(tag) else f"{literal(char)} {then}".rstrip()
-            for char, length in edges.items()
-            if length
+            f"{literal(char)} {ends[read]}".rstrip() if read in ends else f"{literal(char)} {name}-{number[read]}"
+            for char, read in edges.items()
+            if read
         ]
-        others = "".join(_code(char) for char, length in edges.items() if length)
-        ends = ['""'] if may_end else []
-        rules.append(f"{name}-{state} ::= {' | '.join([*ways, f'[^{others}] {name}-0', *ends])}")
+        others = "".join(_code(char) for char, read in edges.items() if read)
+        nothing = ['""'] if may_end else []
+        rules.append(f"{name}-{number[state]} ::= {' | '.join([*ways, f'[^{others}] {name}-0', *nothing])}")
     return rules
 
 
-def _border(text: str, tag: str) -> int:
-    """The length of the longest end of `text` that `tag` begins with."""
-    return next((n for n in range(min(len(text), len(tag)), 0, -1) if text.endswith(tag[:n])), 0)
+def _longest(text: str, words: Sequence[str]) -> str:
+    """The longest of the words that `text` ends with."""
+    return max((word for word in words if text.endswith(word)), key=len)
+
+
+def unless(heads: Mapping[str, str], name: str) -> list[str]:
+    """Rules `NAME-0` …: any text, but for one that begins with one of `heads`; behind that comes its rule.
+
+    None of the heads may begin another.
+    """
+    states = sorted({head[:n] for head in heads for n in range(len(head))}, key=lambda state: (len(state), state))
+    number = {state: n for n, state in enumerate(states)}
+    rules = [f"{name}-any ::= [^\\U00000000]*"]
+    for state in states:
+        edges = dict.fromkeys(head[len(state)] for head in heads if head.startswith(state))
+        ways = [f"{literal(char)} {heads.get(state + char) or f'{name}-{number[state + char]}'}" for char in edges]
+        others = "".join(map(_code, edges))
+        rules.append(f'{name}-{number[state]} ::= {" | ".join([*ways, f"[^{others}] {name}-any"])} | ""')
+    return rules
 
 
 def literal(text: str) -> str:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from power.grammar import AnswerReader, parse_gbnf
 from power.grammar.dialects import HERMES, Dialect, Syntax
-from power.grammar.dialects.constrain import calls_grammar, lazy_grammar
+from power.grammar.dialects.constrain import calls_grammar
+from power.grammar.dialects.free import lazy_grammar
 from power.grammar.dialects.writing import write_calls
 from power.messages import ToolCall
 from power.prompt import find_dialect
@@ -124,15 +125,80 @@ def test_a_grammar_of_calls_lets_through_what_is_written(engine: Engine) -> None
         lazy = lazy_grammar(dialect, TOOLS, parallel=True)
 
         assert parse_gbnf(demanded)
+        assert parse_gbnf(lazy)
         assert engine.accepts(demanded, text), text
         assert not engine.accepts(demanded, f"Well. {text}")
         assert not engine.accepts(demanded, text.replace("find_it", "lose_it"))
-        if lazy:
-            assert engine.accepts(lazy, f"Well. {text}")
-            assert engine.accepts(lazy, "Nothing <to> [call] {here}")
+        assert engine.accepts(lazy, f"Well. {text}")
+        assert engine.accepts(lazy, text)
+        assert engine.accepts(lazy, "Nothing <to> [call] {here}")
+        assert not engine.accepts(lazy, text.replace("exact", "exotic"))
+        if marked(dialect):
             assert not engine.accepts(lazy, text.replace("find_it", "lose_it"))
         if len(calls) == 2:
             assert not engine.accepts(calls_grammar(dialect, TOOLS, parallel=False, must=True), text)
+
+
+def marked(dialect: Dialect) -> bool:
+    return bool(dialect.opening) or dialect.syntax is Syntax.CHANNEL
+
+
+BARE = Dialect(syntax=Syntax.OBJECT, arguments_key="parameters", keys=("name", "parameters"), parallel=False)
+WRAPPED = Dialect(syntax=Syntax.OBJECT, wrapper_key="function", fields=(("type", '"function"'),), section_open="[")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "call"),
+    [
+        (BARE, '{"name": "get_a", "parameters": {"x": 1}}'),
+        (BARE, '{"name":"get_ab","parameters":{}}'),
+        (WRAPPED, '[{"type": "function", "function": {"name": "get_a", "arguments": {"x": 1}}}'),
+    ],
+)
+def test_an_answer_without_a_mark_is_held_to_a_call_once_it_names_a_tool(
+    engine: Engine, dialect: Dialect, call: str
+) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    tools = [{"name": "get_a", "parameters": schema}, {"name": "get_ab", "parameters": {"type": "object"}}]
+    lazy = lazy_grammar(dialect, tools, parallel=True)
+
+    assert engine.accepts(lazy, call)
+    assert engine.accepts(lazy, f"\n{call}")
+    assert not engine.accepts(lazy, call[:-1])
+    assert not engine.accepts(lazy, f"{call} and more")
+    assert not engine.accepts(lazy, call.replace("meters", "mitres").replace("ments", "mints"))
+    for text in ("", "{", '{"name": "get_b"}', '{"name": "get_', '{"name": 1}', "[1, 2]", "Hello {}", f"So: {call}"):
+        assert engine.accepts(lazy, text), text
+
+
+@pytest.mark.parametrize(
+    ("header", "begun"),
+    [
+        (" to=functions.get_a<|channel|>commentary json<|message|>", "<|start|>assistant"),
+        ("<|channel|>commentary to=functions.get_a <|constrain|>json<|message|>", "<|start|>assistant"),
+        ("<|channel|>commentary to=functions.get_a<|message|>", "<|start|>assistant"),
+        (
+            "<|channel|>analysis<|message|>I call.<|end|><|start|>assistant<|channel|>commentary"
+            " to=functions.get_a <|constrain|>json<|message|>",
+            "<|start|>assistant",
+        ),
+        (
+            " so I call<|end|><|start|>assistant to=functions.get_a<|channel|>commentary<|message|>",
+            "<|start|>assistant<|channel|>analysis<|message|>",
+        ),
+    ],
+)
+def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, header: str, begun: str) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    tools = [{"name": "get_a", "parameters": schema}]
+    lazy = lazy_grammar(Dialect(syntax=Syntax.CHANNEL), tools, parallel=False, prompt=begun)
+
+    assert engine.accepts(lazy, f'{header}{{"x": 1}}')
+    assert engine.accepts(lazy, f'{header}{{"x": 1}}<|call|>')
+    assert not engine.accepts(lazy, f'{header}{{"x": "1"}}')
+    assert not engine.accepts(lazy, f"{header.replace('get_a', 'get_b')}{{}}")
+    said = "hm<|end|><|start|>assistant<|channel|>final<|message|>Write to=functions.get_b."
+    assert engine.accepts(lazy, said if "analysis" in begun else f"<|channel|>analysis<|message|>{said}")
 
 
 def test_what_tools_have_in_common_is_in_their_grammar_once(engine: Engine) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from power.grammar import AnswerReader
 from power.grammar.dialects import Dialect
-from power.grammar.dialects.constrain import calls_grammar, lazy_grammar
+from power.grammar.dialects.constrain import calls_grammar
+from power.grammar.dialects.free import lazy_grammar
 from power.grammar.dialects.writing import write_calls
 from power.messages import Message, ToolCall
 from power.prompt import find_dialect, gotemplate

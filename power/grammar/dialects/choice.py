@@ -7,10 +7,14 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
+import msgspec
+
 from power.errors import BadRequest
 from power.grammar.compose import either
-from power.grammar.dialects.constrain import calls_grammar, lazy_grammar
+from power.grammar.dialects.channels import START
+from power.grammar.dialects.constrain import calls_grammar
 from power.grammar.dialects.dialect import Dialect, Syntax
+from power.grammar.dialects.free import lazy_grammar
 from power.grammar.dialects.marks import overlap
 from power.messages import Tool, ToolChoice
 
@@ -21,28 +25,39 @@ log = logging.getLogger(__name__)
 MAX_LAZY = 100_000
 
 
+class Constrained(msgspec.Struct, frozen=True):
+    """What an answer is held to."""
+
+    grammar: str = ""  # GBNF; empty: nothing
+    calls: bool = False  # whatever begins as a call is one, and keeps to its tool's schema
+    whole: bool = False  # thinking is in the grammar already
+
+
 def constrain_calls(
     dialect: Dialect | None, tools: Sequence[Tool], choice: ToolChoice, *, answer: str = "", prompt: str = ""
-) -> str:
-    """GBNF for an answer that may call tools, or has to; `answer` is that of one that calls none, empty if it is free.
+) -> Constrained:
+    """What holds an answer that may call tools, or has to; `answer` is the grammar of one that calls none, if any.
 
     Raises:
         BadRequest: a call is demanded, and it is not known how the model writes calls, or a tool's
             schema cannot be compiled.
     """
+    free = Constrained(answer)
     if dialect is None or not tools:
         if choice.must:
             raise BadRequest("it is not known how this model calls tools, so none can be demanded", field="tool_choice")
-        return answer
-    if dialect.syntax is Syntax.CHANNEL and not choice.must:
-        return answer  # a message is said or calls something by its header, which the model writes freely
-    begun = overlap(prompt.rstrip(), dialect.opening.lstrip())
+        return free
+    in_channels = dialect.syntax is Syntax.CHANNEL
+    if in_channels and answer and not choice.must:
+        return free  # whether a message is the answer or a call stands in its header, which comes before either
+    message = prompt[max(prompt.rfind(START), 0) :]
+    begun = message if in_channels else overlap(prompt.rstrip(), dialect.opening.lstrip())
     called = [tool for tool in tools if not choice.names or _name(tool) in choice.names]
     grammar = _compiled(dialect, json.dumps(called), choice, begun, answer)
     if not choice.must and len(grammar) > MAX_LAZY:
         log.info("the calls of %d tools are not constrained: their grammar is too long", len(called))
-        return answer
-    return grammar
+        return free
+    return Constrained(grammar, calls=bool(grammar), whole=in_channels and not choice.must)
 
 
 @lru_cache(maxsize=32)  # clients send the same tools with every turn
@@ -53,7 +68,7 @@ def _compiled(dialect: Dialect, tools: str, choice: ToolChoice, begun: str, answ
     if answer:
         calls = calls_grammar(dialect, called, parallel=choice.parallel, must=False, prompt=begun)
         return either(answer, calls)
-    return lazy_grammar(dialect, called, parallel=choice.parallel)
+    return lazy_grammar(dialect, called, parallel=choice.parallel, prompt=begun)
 
 
 def _name(tool: Tool) -> object:

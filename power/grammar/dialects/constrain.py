@@ -1,20 +1,20 @@
 """A grammar of the calls that a model may write: of these tools, with arguments that their schemas allow.
 
-`calls_grammar` holds an answer to calls from its first character on.  `lazy_grammar`
-leaves it free until the mark that opens calls, which is written into the grammar like
-the end of thinking (`power.grammar.compose`): nothing has to watch for it.
+`calls_grammar` holds an answer to calls from its first character on; answers that
+may call, and need not, are in `power.grammar.dialects.free`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from power.errors import BadRequest
 from power.grammar.compile import schema_to_gbnf
-from power.grammar.compose import literal, up_to
+from power.grammar.compose import literal
+from power.grammar.dialects.channels import CHANNEL, ENDS, MESSAGE
 from power.grammar.dialects.dialect import ID, INDEX, NAME, Dialect, Syntax
 from power.grammar.dialects.marks import overlap
 from power.grammar.dialects.rawvalues import Nested, listed, raw_text, raw_value, required_of, slug, with_words
@@ -26,6 +26,8 @@ from power.messages import Tool
 log = logging.getLogger(__name__)
 
 GAP = '" "?'  # after a colon or a comma
+Piece = tuple[str, bool]
+"""A text that is always the same (True), or the body of a rule."""
 CALL_ID = "[a-zA-Z0-9]{9}"  # Mistral's form, which others take as well
 
 
@@ -38,50 +40,66 @@ def calls_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool, mu
     """
     rules = Rulebook()
     begun = overlap(prompt.rstrip(), dialect.opening.lstrip())
-    calls = _Calls(dialect, tools, rules, must=must)
+    calls = Calls(dialect, tools, rules, must=must)
     return rules.print(calls.all(parallel=parallel, after=begun if len(begun) > 1 else ""))
 
 
-def lazy_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool) -> str:
-    """GBNF of any text that is free of calls, or ends with such calls; empty where calls have no mark."""
-    trigger = (dialect.opening.split(ID)[0].split(NAME)[0].split() or [""])[0]
-    if len(trigger) < 3 or dialect.syntax is Syntax.CHANNEL:
-        return ""
-    rules = Rulebook()
-    calls = _Calls(dialect, tools, rules, must=False).all(parallel=parallel, after=trigger)
-    behind = rules.add("calls-behind", calls)
-    for line in up_to(trigger, "free", then=behind, may_end=True):
-        name, _, body = line.partition(" ::= ")
-        rules.add(name, body)
-    return rules.print("free-0")
-
-
-class _Calls:
+class Calls:
     """The rules of one dialect's calls of some tools."""
 
     def __init__(self, dialect: Dialect, tools: Sequence[Tool], rules: Rulebook, *, must: bool) -> None:
         self._dialect = dialect
         self._rules = rules
         self._must = must
-        functions = [tool.get("function", tool) for tool in tools]
-        self._bodies = [self._call(function, f"tool{number}") for number, function in enumerate(functions)]
+        self._functions: list[dict[str, Any]] = [tool.get("function", tool) for tool in tools]
+        self._call_rule = ""
 
     def all(self, *, parallel: bool, after: str = "") -> str:
         """The section of calls; `after` is what of its opening is written already."""
+        opened = self._marks(self._dialect.opening.removeprefix(after))
+        return f"{opened} {self._any_call()} {self.after_call(parallel=parallel)}"
+
+    def _any_call(self) -> str:
+        if not self._call_rule:
+            bodies = [self._call(function, f"tool{number}") for number, function in enumerate(self._functions)]
+            self._call_rule = self._rules.add("call", " | ".join(bodies))
+        return self._call_rule
+
+    def after_call(self, *, parallel: bool) -> str:
+        """What closes the first call, the others, and what closes their section."""
         dialect = self._dialect
-        call = self._rules.add("call", " | ".join(self._bodies))
-        close, separator = self._marks(dialect.call_close), self._marks(dialect.separator)
-        opened, again = self._marks(dialect.opening.removeprefix(after)), self._marks(dialect.call_open)
-        more = ""
-        if parallel and dialect.parallel:
-            self._rules.add("more-calls", f'{separator} {again} {call} {close} more-calls | ""')
-            more = "more-calls"
-        section = f"{call} {close} {more} {self._marks(dialect.section_close)}"
-        if more and dialect.repeats_section:
+        close, section_close = self._marks(dialect.call_close), self._marks(dialect.section_close)
+        if not (parallel and dialect.parallel):
+            return f"{close} {section_close}"
+        call = self._any_call()
+        separator, again = self._marks(dialect.separator), self._marks(dialect.call_open)
+        self._rules.add("more-calls", f'{separator} {again} {call} {close} more-calls | ""')
+        rest = f"{close} more-calls {section_close}"
+        if dialect.repeats_section:
             whole = self._marks(dialect.opening)
-            self._rules.add("more-sections", f'{LINES} {whole} {section} more-sections | ""')
-            section += " more-sections"
-        return f"{opened} {section}"
+            self._rules.add("more-sections", f'{LINES} {whole} {call} {rest} more-sections | ""')
+            rest += " more-sections"
+        return rest
+
+    def heads(self) -> Iterator[tuple[list[str], str]]:
+        """Of each call of an object: the texts that it may begin with, up to its name, and the rest; if there are."""
+        dialect = self._dialect
+        for number, function in enumerate(self._functions if dialect.syntax is Syntax.OBJECT else ()):
+            pieces = self._pieces(function, f"tool{number}")
+            name = next(n for n, piece in enumerate(pieces) if piece == (json.dumps(_name(function)), True))
+            head, rest = pieces[: name + 1], pieces[name + 1 :]
+            if all(fixed or text == GAP for text, fixed in head):
+                texts = ["".join(text if fixed else gap for text, fixed in head) for gap in (" ", "")]
+                yield [dialect.opening.lstrip() + text for text in texts], _joined(rest)
+
+    def messages(self) -> Iterator[tuple[str, str]]:
+        """Of each call on a channel: its name, and the rest of its header and what is said."""
+        for number, function in enumerate(self._functions):
+            schema = _closed(function.get("parameters"))
+            arguments = self._json(schema, f"tool{number}", _name(function), function.get("strict") is True)
+            channel = f"( {literal(CHANNEL)} [a-z]{{1,16}} )?"
+            kind = '" "? ( "<|constrain|>" )? ( "json" )? " "?'
+            yield _name(function), f"{channel} {kind} {literal(MESSAGE)} {arguments} ( {literal(ENDS[1])} )?"
 
     def _marks(self, text: str) -> str:
         """Marks, with what belongs into their holes."""
@@ -101,12 +119,12 @@ class _Calls:
 
     def _call(self, function: dict[str, Any], rule: str) -> str:
         """What is between the marks of a call of this tool."""
-        name, schema = str(function.get("name", "")), _closed(function.get("parameters"))
+        name, schema = _name(function), _closed(function.get("parameters"))
         strict = self._must or function.get("strict") is True
         dialect = self._dialect
         match dialect.syntax:
             case Syntax.OBJECT:
-                return self._object(name, self._json(schema, rule, name, strict))
+                return _joined(self._pieces(function, rule))
             case Syntax.CHANNEL:
                 arguments = self._json(schema, rule, name, strict)
                 start = '( "<|start|>assistant" )?'
@@ -136,22 +154,28 @@ class _Calls:
             grammar = schema_to_gbnf({"type": "object"} if kind == "object" else {})
         return self._rules.include(grammar, rule)
 
-    def _object(self, name: str, arguments: str) -> str:
+    def _pieces(self, function: dict[str, Any], rule: str) -> list[Piece]:
         """A JSON object with the name and the arguments in it."""
-        dialect = self._dialect
+        dialect, name = self._dialect, _name(function)
+        strict = self._must or function.get("strict") is True
+        arguments = self._json(_closed(function.get("parameters")), rule, name, strict)
         if dialect.keyed:
-            return f'"{{" {literal(json.dumps(name))} ":" {GAP} {arguments} "}}"'
+            return [("{", True), (json.dumps(name), True), (":", True), (GAP, False), (arguments, False), ("}", True)]
         if dialect.escaped:
             arguments = self._rules.include(schema_to_gbnf({"type": "string"}), "escaped")
-        fields = {key: self._holed(value, name) for key, value in dialect.fields}
-        fields |= {dialect.name_key: literal(json.dumps(name)), dialect.arguments_key: arguments}
+        fields = {key: [self._field(value, name)] for key, value in dialect.fields}
+        fields |= {dialect.name_key: [(json.dumps(name), True)], dialect.arguments_key: [(arguments, False)]}
         if dialect.id_key:
-            fields[dialect.id_key] = f'"\\"" {CALL_ID} "\\""'
+            fields[dialect.id_key] = [(f'"\\"" {CALL_ID} "\\""', False)]
         inner = _members([(key, fields[key]) for key in dialect.keys if key in fields])
         if not dialect.wrapper_key:
             return inner
         outer = [(key, value) for key, value in fields.items() if key not in dialect.keys]
         return _members([*outer, (dialect.wrapper_key, inner)])
+
+    def _field(self, value: str, name: str) -> Piece:
+        has_holes = any(hole in value for hole in (ID, INDEX, NAME))
+        return (self._holed(value, name), False) if has_holes else (value, True)
 
     def _keywords(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
         pairs = []
@@ -189,9 +213,20 @@ class _Calls:
         return f"{opened} ( {' | '.join(ways)} )"
 
 
-def _members(members: list[tuple[str, str]]) -> str:
-    comma = f' "," {GAP} '
-    return '"{" ' + comma.join(f'{literal(json.dumps(key))} ":" {GAP} {value}' for key, value in members) + ' "}"'
+def _members(members: list[tuple[str, list[Piece]]]) -> list[Piece]:
+    pieces: list[Piece] = []
+    for key, value in members:
+        comma: list[Piece] = [(",", True), (GAP, False)] if pieces else []
+        pieces += [*comma, (json.dumps(key), True), (":", True), (GAP, False), *value]
+    return [("{", True), *pieces, ("}", True)]
+
+
+def _joined(pieces: list[Piece]) -> str:
+    return " ".join(literal(text) if fixed else text for text, fixed in pieces)
+
+
+def _name(function: dict[str, Any]) -> str:
+    return str(function.get("name", ""))
 
 
 def _closed(parameters: Any) -> Schema:

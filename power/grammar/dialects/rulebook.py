@@ -6,7 +6,7 @@ same is there once, so that the grammar of sixty tools can still be followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from power.grammar.compose import literal, names_in, renamed, up_to
 from power.grammar.spelling import SHARED
@@ -28,6 +28,12 @@ class Rulebook:
         self._bodies[free] = body
         return free
 
+    def add_all(self, lines: Iterable[str]) -> None:
+        """Rules as lines of a grammar, under names that are theirs alone."""
+        for line in lines:
+            name, _, body = line.partition(" ::= ")
+            self._bodies[name] = body
+
     def include(self, grammar: str, name: str) -> str:
         """All rules of a compiled schema; what they share with those of other schemas is there once."""
         rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines() if " ::= " in line)
@@ -43,9 +49,7 @@ class Rulebook:
         """Any text whose first `tag` is its end."""
         if tag not in self._texts:
             name = f"text{len(self._texts)}-before"
-            for line in up_to(tag, name):
-                rule, _, body = line.partition(" ::= ")
-                self._bodies[rule] = body
+            self.add_all(up_to(tag, name))
             self._texts[tag] = f"{name}-0"
         return self._texts[tag]
 
