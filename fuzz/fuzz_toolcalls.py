@@ -67,15 +67,22 @@ def check(rng: random.Random) -> None:
     marks = [*dialect.marks, *dialect.opening.split(), dialect.name_end, dialect.key_open, dialect.value_close]
     tags = [thinking.open, thinking.close] if thinking else []
     text = mutate.compose([*PIECES, *filter(None, marks), *tags, write_calls(dialect, [CALL])], rng)
-    whole = read(dialect, thinking, [text])
-    assert whole == read(dialect, thinking, mutate.cut(text, rng)) == read(dialect, thinking, list(text)), text
-    around = (*dialect.content_open, *dialect.content_close)
+    tells = rng.random() < 0.3
+    whole, *others = (
+        read(dialect, thinking, pieces, tells=tells) for pieces in ([text], mutate.cut(text, rng), list(text))
+    )
+    assert others == [whole, whole], text
+    around = (*dialect.content_open, *dialect.content_close, *dialect.silent)
     if thinking is None and not whole[2] and not any(mark in text for mark in around):
         assert whole[1] == text or dialect.syntax is Syntax.CHANNEL, text
 
 
-def read(dialect: Dialect, thinking: Thinking | None, pieces: list[str]) -> tuple[str, str, list[ToolCall]]:
-    reader = AnswerReader(dialect, TOOLS, thinking=thinking, prompt="<|start|>assistant", new_id=lambda: "id")
+def read(
+    dialect: Dialect, thinking: Thinking | None, pieces: list[str], *, tells: bool
+) -> tuple[str, str, list[ToolCall]]:
+    reader = AnswerReader(
+        dialect, TOOLS, thinking=thinking, prompt="<|start|>assistant", tells=tells, new_id=lambda: "id"
+    )
     answers = [*map(reader.feed, pieces), reader.flush()]
     calls = [call for answer in answers for call in answer.tool_calls]
     return "".join(each.thinking for each in answers), "".join(each.content for each in answers), calls

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from power.messages import ToolCall
+from power.messages import CallPart, ToolCall
 
 StopReason = Literal["stop", "length"]
 
@@ -64,12 +64,21 @@ class Accepted(msgspec.Struct, frozen=True):
     n_cached: int  # of which were in the KV cache already
 
 
+class Unfinished(msgspec.Struct, frozen=True):
+    """Calls that the end of the answer cut off, after parts of them had been told."""
+
+    calls: tuple[CallPart, ...]  # all that there is of each
+    text: str  # the same as it was written, which also ends the content: who reads no parts misses nothing
+
+
 class Text(msgspec.Struct, frozen=True):
     """Some more of the answer; all empty but `tokens` while a tag or a tool call is still incomplete."""
 
     content: str = ""
     thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()  # whole
+    parts: tuple[CallPart, ...] = ()  # of calls that are being written, which come whole as well
+    unfinished: Unfinished | None = None
     tokens: tuple[int, ...] = ()
     logprobs: tuple[Logprob, ...] = ()  # of all tokens, those of thinking and of tags, too
     content_logprobs: tuple[Logprob, ...] = ()  # of those that the content is made of

@@ -147,7 +147,12 @@ class Stages:
         only_text = not request.tools and not named
         self._hides_thinking = plan.think is False  # some models think whatever they are told
         self._reader = AnswerReader(
-            plan.dialect, request.tools, thinking=plan.thinking, prompt=plan.prompt, only_text=only_text
+            plan.dialect,
+            request.tools,
+            thinking=plan.thinking,
+            prompt=plan.prompt,
+            only_text=only_text,
+            tells=plan.tells,
         )
         self._logprobs = OfContent()
 
@@ -163,6 +168,8 @@ class Stages:
             content=answer.content,
             thinking="" if self._hides_thinking else answer.thinking,
             tool_calls=answer.tool_calls,
+            parts=answer.parts,
+            unfinished=answer.unfinished,
             tokens=piece.tokens,
             logprobs=piece.logprobs,
             content_logprobs=self._logprobs.feed(piece.logprobs, answer.content),
@@ -207,7 +214,7 @@ async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock, plan: Plan) -> 
                 yield stages.feed(piece)
             case wire.Done() as done:
                 rest = stages.flush()
-                if rest.content or rest.thinking or rest.tool_calls:
+                if rest.content or rest.thinking or rest.tool_calls or rest.parts:
                     yield rest
                 yield msgspec.structs.replace(clock.finished(done), format_ignored=plan.format_ignored)
                 return

@@ -18,6 +18,15 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     arguments: dict[str, Any]
     id: str = ""
+    written: str = ""  # its arguments as the model wrote them, where they were told while it did
+
+
+class CallPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Some more of a call that is being written: its name and no arguments first, then nothing but those."""
+
+    id: str
+    name: str = ""
+    arguments: str = ""  # the next bit of their JSON
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

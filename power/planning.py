@@ -87,6 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     context: tuple[int, ...]  # token ids that go before it
     thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
     dialect: Dialect | None  # how it writes calls
+    tells: bool  # the grammar holds it to them
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
     truncated: Truncated | None = None  # what of the request the prompt is without
@@ -115,6 +116,7 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
         context=request.context,
         thinking=thinking,
         dialect=dialect,
+        tells=constrained.calls,
         grammar=grammar,
         rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
         format_ignored=held.ignored,

@@ -17,7 +17,7 @@ from power.api.encode import Response, stream_response, truncated_headers
 from power.api.errors import as_power_error
 from power.api.requests import Request
 from power.errors import PowerError
-from power.events import Finished, Loading, Logprob, Progress, Queued, Text
+from power.events import Finished, Loading, Logprob, Progress, Queued, Text, Unfinished
 from power.generate import Generation, Power, Reply, open_generation
 from power.messages import ToolCall
 
@@ -28,6 +28,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     content: str
     thinking: str
     tool_calls: tuple[ToolCall, ...]
+    unfinished: Unfinished | None
     logprobs: tuple[Logprob, ...]
     content_logprobs: tuple[Logprob, ...]
     prompt_tokens: tuple[int, ...]
@@ -77,6 +78,7 @@ def put_together(prompt_tokens: tuple[int, ...], events: list[Text | Finished]) 
         content="".join(text.content for text in texts),
         thinking="".join(text.thinking for text in texts),
         tool_calls=tuple(call for text in texts for call in text.tool_calls),
+        unfinished=next((text.unfinished for text in texts if text.unfinished), None),
         logprobs=tuple(item for text in texts for item in text.logprobs),
         content_logprobs=tuple(item for text in texts for item in text.content_logprobs),
         prompt_tokens=prompt_tokens,

@@ -14,11 +14,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from power.api.answer import Answer, status_of
-from power.api.encode import SSE, LogprobReply, json_bytes, line_bytes, logprob
+from power.api.encode import SSE, LogprobReply, line_bytes, logprob
 from power.api.errors import sse_error
+from power.api.openai_calls import CallStream, ToolCallReply, said, whole_calls
 from power.errors import PowerError
 from power.events import Finished, Loading, Logprob, Prefill, Progress, Queued, Text
-from power.messages import ToolCall
 
 FINGERPRINT = "fp_ollama"
 DONE = b"data: [DONE]\n\n"
@@ -33,18 +33,6 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: CachedTokens
-
-
-class FunctionReply(msgspec.Struct, frozen=True, kw_only=True):
-    name: str | UnsetType = UNSET
-    arguments: str  # JSON, or the next bit of it
-
-
-class ToolCallReply(msgspec.Struct, frozen=True, kw_only=True):
-    id: str | UnsetType = UNSET
-    index: int
-    type: str | UnsetType = UNSET
-    function: FunctionReply
 
 
 class ChatLogprobs(msgspec.Struct, frozen=True):
@@ -151,7 +139,7 @@ class ChatEncoder(OpenAIEncoder):
 
     def __init__(self, model: str, *, include_usage: bool = False, has_logprobs: bool = False) -> None:
         super().__init__(model, include_usage=include_usage, has_logprobs=has_logprobs)
-        self._n_calls = 0
+        self._calls = CallStream()
         self._is_first = True
 
     def text(self, event: Text) -> bytes:
@@ -160,25 +148,21 @@ class ChatEncoder(OpenAIEncoder):
         chunks = b""
         if event.thinking:
             chunks = self._delta(UNSET, content="", reasoning=event.thinking, reasoning_content=event.thinking)
-        if event.content or logprobs:
-            chunks += self._delta(logprobs, content=event.content)
-        for call in self._calls(event.tool_calls):
-            chunks += self._call(call)
+        content = said(event.content, event.unfinished)
+        if content or logprobs:
+            chunks += self._delta(logprobs, content=content)
+        for call in self._calls.deltas(event):
+            begins: dict[str, str] = {} if call.id is UNSET else {"content": ""}
+            chunks += self._delta(UNSET, tool_calls=[call], **begins)
         return chunks
 
     def nothing(self) -> ChatChoice:
         return ChatChoice(index=self._index, delta=Delta(role="assistant", content=""))
 
-    def _call(self, call: ToolCallReply) -> bytes:
-        """A call as clients put it together: its name first, then its arguments."""
-        named = FunctionReply(name=call.function.name, arguments="")
-        first = msgspec.structs.replace(call, function=named)
-        rest = ToolCallReply(index=call.index, function=FunctionReply(arguments=call.function.arguments))
-        return self._delta(UNSET, content="", tool_calls=[first]) + self._delta(UNSET, tool_calls=[rest])
-
     def last(self, event: Finished) -> bytes:
         opening = self._delta(UNSET, content="") if self._is_first else b""
-        choice = ChatChoice(index=self._index, delta=Delta(), finish_reason=self._finish_reason(event))
+        reason = _finish_reason(event, self._calls.n_whole)
+        choice = ChatChoice(index=self._index, delta=Delta(), finish_reason=reason)
         return opening + self._event([choice], format_ignored=event.format_ignored or UNSET)
 
     def whole(self, answers: list[Answer], usage: Usage) -> Completion:
@@ -192,19 +176,18 @@ class ChatEncoder(OpenAIEncoder):
         return self.completion([choice], whole=True, debug_info=info)
 
     def _choice(self, index: int, answer: Answer) -> ChatChoice:
-        self._n_calls = 0
         message = Delta(
             role="assistant",
-            content=answer.content,
+            content=said(answer.content, answer.unfinished),
             reasoning=answer.thinking or UNSET,
             reasoning_content=answer.thinking or UNSET,
-            tool_calls=self._calls(answer.tool_calls) or UNSET,
+            tool_calls=whole_calls(answer.tool_calls, answer.unfinished) or UNSET,
         )
         logprobs = _chat_logprobs(answer.content_logprobs)
         return ChatChoice(
             index=index,
             message=message,
-            finish_reason=self._finish_reason(answer.finished),
+            finish_reason=_finish_reason(answer.finished, len(answer.tool_calls)),
             logprobs=ChatLogprobs([]) if self._has_logprobs and logprobs is UNSET else logprobs,
         )
 
@@ -214,21 +197,9 @@ class ChatEncoder(OpenAIEncoder):
         choice = ChatChoice(index=self._index, delta=Delta(role=role, **fields), logprobs=logprobs)
         return self._event([choice])
 
-    def _finish_reason(self, event: Finished) -> str:
-        return "tool_calls" if self._n_calls and event.reason == "stop" else event.reason
 
-    def _calls(self, calls: tuple[ToolCall, ...]) -> list[ToolCallReply]:
-        first = self._n_calls
-        self._n_calls += len(calls)
-        return [
-            ToolCallReply(
-                id=call.id,
-                index=first + i,
-                type="function",
-                function=FunctionReply(name=call.name, arguments=json_bytes(call.arguments).decode()),
-            )
-            for i, call in enumerate(calls)
-        ]
+def _finish_reason(event: Finished, n_calls: int) -> str:
+    return "tool_calls" if n_calls and event.reason == "stop" else event.reason
 
 
 def usage_of(event: Finished | None) -> Usage:

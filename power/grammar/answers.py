@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from power.events import Unfinished
 from power.grammar.calls import ToolCallReader, new_call_id
 from power.grammar.dialects.called import Call
 from power.grammar.dialects.channels import ANSWERS, ChannelReader, Kind
 from power.grammar.dialects.dialect import Dialect, Syntax
 from power.grammar.dialects.source import Source
-from power.messages import Tool, ToolCall
+from power.grammar.dialects.telling import Telling
+from power.messages import CallPart, Tool, ToolCall
 from power.stream.blocks import Thinking
 from power.stream.thinking import bare_mark, held_back
 
@@ -28,6 +30,8 @@ class Answer(msgspec.Struct, frozen=True):
     thinking: str = ""
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    parts: tuple[CallPart, ...] = ()  # of calls that come whole as well
+    unfinished: Unfinished | None = None
 
 
 class AnswerReader:
@@ -42,6 +46,7 @@ class AnswerReader:
         may_repeat: bool = False,
         prompt: str = "",
         only_text: bool = False,
+        tells: bool = False,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         """What the reader has to know before a word has come.
@@ -51,10 +56,11 @@ class AnswerReader:
             may_repeat: the model may begin it, although the prompt has.
             prompt: what the answer continues.
             only_text: nothing is a call.
+            tells: a grammar holds the answer to its calls, so parts of one are told while it is written.
         """
         if thinking and thinking.channels:
             prompt = ANSWERS  # what is begun in the prompt is the first stage's to know
-        self._stage = _stage(dialect, tools, prompt, new_id, only_text=only_text)
+        self._stage = _stage(dialect, tools, prompt, new_id, only_text=only_text, tells=tells)
         self._thinking = _Thinking(thinking, may_repeat=may_repeat) if thinking else None
         in_thoughts = dialect and thinking and not (thinking.channels or only_text)
         self._thought = _Thought(dialect, tools, new_id) if dialect and in_thoughts else None
@@ -72,7 +78,7 @@ class AnswerReader:
     def _answer(self, step: _Step) -> Answer:
         thinking = self._thought.feed(step.thinking, closed=step.closed) if self._thought else step.thinking
         said = self._stage.feed(step.content)
-        return Answer(thinking, said.content, said.tool_calls)
+        return msgspec.structs.replace(said, thinking=thinking)
 
 
 class _Step(NamedTuple):
@@ -90,12 +96,13 @@ def _stage(
     new_id: Callable[[], str],
     *,
     only_text: bool,
+    tells: bool,
 ) -> _Plain | _Calls | _Channels:
     if dialect is None:
         return _Plain()
     if dialect.syntax is Syntax.CHANNEL:
-        return _Channels(prompt, new_id)
-    return _Calls(ToolCallReader(dialect, tools, prompt=prompt, only_text=only_text, new_id=new_id))
+        return _Channels(prompt, new_id, tells=tells)
+    return _Calls(ToolCallReader(dialect, tools, prompt=prompt, only_text=only_text, tells=tells, new_id=new_id))
 
 
 def _joined(*answers: Answer) -> Answer:
@@ -103,6 +110,8 @@ def _joined(*answers: Answer) -> Answer:
         "".join(answer.thinking for answer in answers),
         "".join(answer.content for answer in answers),
         tuple(call for answer in answers for call in answer.tool_calls),
+        tuple(part for answer in answers for part in answer.parts),
+        next((answer.unfinished for answer in answers if answer.unfinished), None),
     )
 
 
@@ -123,10 +132,14 @@ class _Calls:
         self._reader = reader
 
     def feed(self, text: str) -> Answer:
-        return _said(self._reader.feed(text))
+        return self._with_parts(_said(self._reader.feed(text)))
 
     def flush(self, cut_off: bool) -> Answer:
-        return _said(self._reader.flush(cut_off=cut_off))
+        return self._with_parts(_said(self._reader.flush(cut_off=cut_off)))
+
+    def _with_parts(self, said: Answer) -> Answer:
+        parts, unfinished = self._reader.take_parts(), self._reader.unfinished
+        return msgspec.structs.replace(said, parts=parts, unfinished=unfinished) if parts or unfinished else said
 
 
 def _said(found: Sequence[str | ToolCall]) -> Answer:
@@ -139,9 +152,10 @@ def _said(found: Sequence[str | ToolCall]) -> Answer:
 class _Channels:
     """Messages on channels; thinking has been told from them before, or is not to be."""
 
-    def __init__(self, prompt: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, prompt: str, new_id: Callable[[], str], *, tells: bool) -> None:
         self._source = Source()
-        self._reader = ChannelReader(prompt)
+        self._telling = Telling(lambda _: new_id()) if tells else None
+        self._reader = ChannelReader(prompt, self._telling)
         self._reading = self._reader.read(self._source, self._emit)
         self._new_id = new_id
         self._found = Answer()
@@ -152,16 +166,23 @@ class _Channels:
 
     def flush(self, cut_off: bool) -> Answer:
         self._source.ended = True
-        return self._go_on()
+        answer = self._go_on()
+        if not self._telling:
+            return answer
+        cut = Unfinished(self._telling.cut_off(), answer.content)
+        return msgspec.structs.replace(answer, unfinished=cut)
 
     def _go_on(self) -> Answer:
         next(self._reading, None)
         found, self._found = self._found, Answer()
-        return found
+        parts = self._telling.take() if self._telling is not None else ()
+        return msgspec.structs.replace(found, parts=parts)
 
     def _emit(self, kind: Kind, said: str | Call) -> None:
         if isinstance(said, Call):
-            call = ToolCall(name=said.name, arguments=said.arguments, id=self._new_id())
+            told = self._telling.done() if self._telling is not None else None
+            call_id, written = (told.id, told.arguments) if told else (self._new_id(), "")
+            call = ToolCall(name=said.name, arguments=said.arguments, id=call_id, written=written)
             self._found = _joined(self._found, Answer(tool_calls=(call,)))
         elif kind is not Kind.NOBODY:
             self._found = _joined(self._found, Answer(content=said))

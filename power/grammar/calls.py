@@ -11,14 +11,16 @@ import secrets
 import string
 from collections.abc import Callable, Sequence
 
+from power.events import Unfinished
 from power.grammar.dialects.called import Call
 from power.grammar.dialects.dialect import HERMES, ID, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.marks import is_mark, overlap
 from power.grammar.dialects.reading import CallReader
 from power.grammar.dialects.source import Reading, Source, flow, skip_space, take_loosely
+from power.grammar.dialects.telling import Telling
 from power.grammar.dialects.typed import Tools
-from power.messages import Tool, ToolCall
+from power.messages import CallPart, Tool, ToolCall
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
 # Marks of a call that turn out to open none, in one answer; beyond that, text is just text.
@@ -43,20 +45,24 @@ class ToolCallReader:
         *,
         prompt: str = "",
         only_text: bool = False,
+        tells: bool = False,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         """`prompt` is what the answer continues: it may have opened a call already.
 
         With `only_text` nothing is a call, and what the dialect has around words is still left out.
+        An answer that a grammar holds to its calls `tells` of them while they come: see `take_parts`.
         """
         self._dialect = dialect
-        self._calls = CallReader(dialect, Tools(tools))
+        self._telling = Telling(self._id, self._begin_call) if tells else None
+        self._calls = CallReader(dialect, Tools(tools), self._telling)
         self._only_text = only_text
         self._new_id = new_id
         self._found: list[str | ToolCall] = []
         self._pending = ""  # spaces and closing marks, which are dropped if a call or the end is next
         self._after_call = False  # whitespace that comes now is dropped
         self._cut_off = False
+        self.unfinished: Unfinished | None = None  # after `flush`
         self._source = Source()
         self._source.text = _opened(prompt, dialect)
         self._unsaid = len(self._source.text)  # characters that are the prompt's
@@ -70,6 +76,10 @@ class ToolCallReader:
     def triggers(self) -> tuple[str, ...]:
         """What a call may begin with."""
         return self._calls.triggers
+
+    def take_parts(self) -> tuple[CallPart, ...]:
+        """What has come of calls since this was asked last; each is given out whole as well, if it ever is."""
+        return self._telling.take() if self._telling is not None else ()
 
     def feed(self, text: str) -> list[str | ToolCall]:
         self._source.text += text
@@ -130,7 +140,12 @@ class ToolCallReader:
         source = self._source
         source.at -= len(trigger)
         start = source.at
-        if (yield from self._calls.section(source, self._call)):
+        found = yield from self._calls.section(source, self._call)
+        if self._telling and self._calls.cut:
+            self.unfinished = Unfinished(self._telling.cut_off(), self._calls.cut)
+            self._put(self._calls.cut)
+            return True
+        if found:
             return True
         if source.ended and self._cut_off and self._calls.unfinished:
             self._call(Call(self._calls.unfinished, {}))
@@ -142,10 +157,17 @@ class ToolCallReader:
 
     # -- giving out --
 
-    def _call(self, call: Call) -> None:
+    def _begin_call(self) -> None:
         self._pending, self._after_call, self._unsaid = "", True, 0
-        call_id = call.id if self._keeps_ids and call.id else self._new_id()
-        self._found.append(ToolCall(name=call.name, arguments=call.arguments, id=call_id))
+
+    def _call(self, call: Call) -> None:
+        self._begin_call()
+        told = self._telling.done() if self._telling is not None else None
+        call_id, written = (told.id, told.arguments) if told else (self._id(call.id), "")
+        self._found.append(ToolCall(name=call.name, arguments=call.arguments, id=call_id, written=written))
+
+    def _id(self, given: str) -> str:
+        return given if self._keeps_ids and given else self._new_id()
 
     @property
     def _keeps_ids(self) -> bool:

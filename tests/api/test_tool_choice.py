@@ -96,6 +96,61 @@ def test_a_required_call_is_streamed_as_it_is_given_whole(openai_client: openai.
     assert streamed == called(whole)
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_the_bits_of_a_streamed_call_are_its_arguments_to_the_letter(
+    openai_client: openai.OpenAI, parallel: bool
+) -> None:
+    body = asked("Wake me at 7.", tool_choice="required", temperature=0, parallel_tool_calls=parallel, max_tokens=120)
+    whole = openai_client.chat.completions.create(**body).choices[0]
+
+    streamed = bits(openai_client, body)
+
+    assert whole.message.tool_calls
+    functions = [call.function for call in whole.message.tool_calls if call.type == "function"]
+    assert streamed == [(function.name, function.arguments) for function in functions]
+
+
+def bits(client: openai.OpenAI, body: dict[str, Any]) -> list[tuple[str, str]]:
+    """The calls of a stream, each put together of its bits: a name in the first, arguments in the others."""
+    calls: dict[int, tuple[str, str]] = {}
+    for chunk in client.chat.completions.create(**body, stream=True):
+        for call in chunk.choices[0].delta.tool_calls or ():
+            assert call.function
+            name, arguments = calls.get(call.index, ("", ""))
+            assert bool(call.function.name) == (call.index not in calls) == bool(call.id)
+            calls[call.index] = name + (call.function.name or ""), arguments + (call.function.arguments or "")
+    return list(calls.values())
+
+
+def test_a_call_that_the_limit_cuts_off_is_told_as_far_as_it_came(
+    openai_client: openai.OpenAI, http: httpx.Client
+) -> None:
+    """As OpenAI does; natively, where arguments are objects, it is the text that it is."""
+    only = {"type": "function", "function": {"name": "set_alarm"}}
+    begun = None
+    for limit in range(4, 60, 4):
+        body = asked("Wake me.", tool_choice=only, temperature=0, parallel_tool_calls=False, max_tokens=limit)
+        choice = openai_client.chat.completions.create(**body).choices[0]
+        if choice.message.tool_calls and choice.finish_reason == "length":
+            begun = body, choice, limit
+    assert begun is not None
+    body, choice, limit = begun
+    [call] = choice.message.tool_calls or ()
+    assert call.type == "function"
+    asked_natively = {key: body[key] for key in ("messages", "tools", "tool_choice", "parallel_tool_calls")}
+    options = {"num_predict": limit, "num_ctx": 2048, "temperature": 0, "seed": 1}
+
+    native = http.post(
+        "/api/chat", json={"model": "tiny", "think": False, "stream": False, "options": options, **asked_natively}
+    ).json()
+
+    assert not choice.message.content
+    assert bits(openai_client, body) == [("set_alarm", call.function.arguments)]
+    assert native["done_reason"] == "length"
+    assert "tool_calls" not in native["message"]
+    assert native["message"]["content"].endswith(call.function.arguments)
+
+
 def test_a_streamed_answer_that_calls_ends_for_that_reason(openai_client: openai.OpenAI) -> None:
     body = asked("Wake me.", tool_choice="required", temperature=0, parallel_tool_calls=False)
 

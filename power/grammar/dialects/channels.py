@@ -16,6 +16,7 @@ from functools import partial
 
 from power.grammar.dialects.called import Call, dictionary
 from power.grammar.dialects.source import Reading, Source, find, flow, peek_any, skip_space
+from power.grammar.dialects.telling import Telling
 
 MESSAGE, CHANNEL, START = "<|message|>", "<|channel|>", "<|start|>"
 ENDS = ("<|end|>", "<|call|>", "<|return|>")
@@ -40,8 +41,9 @@ Emit = Callable[[Kind, str | Call], None]
 class ChannelReader:
     """Reads messages; the first one's header, or more, may stand at the end of `prompt`."""
 
-    def __init__(self, prompt: str = "") -> None:
+    def __init__(self, prompt: str = "", telling: Telling | None = None) -> None:
         self._begun = prompt[prompt.rfind(START) :] if START in prompt else ""
+        self._telling = telling
         self.unfinished = ""
 
     def read(self, source: Source, emit: Emit) -> Reading[None]:
@@ -91,7 +93,15 @@ class ChannelReader:
     def _call(self, source: Source, name: str, emit: Emit) -> Reading[None]:
         said: list[str] = []
         self.unfinished = name
-        yield from self._flow(source, said.append)
+
+        def say(text: str) -> None:
+            said.append(text)
+            if self._telling is not None:
+                self._telling.more(text)
+
+        if self._telling is not None:
+            self._telling.begin(name)
+        yield from self._flow(source, say)
         text = "".join(said)
         arguments = dictionary(text) if text.strip() else {}
         if arguments is None:

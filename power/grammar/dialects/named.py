@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from power.grammar.dialects.around import Around
@@ -11,7 +12,8 @@ from power.grammar.dialects.elements import read_elements
 from power.grammar.dialects.header import Named, after_holes, read_header, words
 from power.grammar.dialects.literals import literal
 from power.grammar.dialects.parameters import ParameterReader
-from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, take_json
+from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, skip_space, take_json
+from power.grammar.dialects.telling import Telling, told
 from power.grammar.dialects.typed import Tools
 
 
@@ -22,10 +24,12 @@ class NamedReader:
         unfinished: the name of a call whose arguments did not end.
     """
 
-    def __init__(self, dialect: Dialect, around: Around, tools: Tools) -> None:
+    def __init__(self, dialect: Dialect, around: Around, tools: Tools, telling: Telling | None = None) -> None:
         self._dialect = dialect
         self._around = around
         self._tools = tools
+        told = dialect.syntax in (Syntax.ARGUMENTS, Syntax.PARAMETERS)
+        self._telling = telling if told else None
         self._parameters = ParameterReader(dialect, around, tools)
         self.unfinished = ""
 
@@ -45,6 +49,8 @@ class NamedReader:
         if header is None:
             return None
         self.unfinished = header.name
+        if self._telling is not None:
+            self._telling.begin(header.name, header.id)
         arguments = yield from self._arguments(source, header.name)
         if arguments is None:
             return None
@@ -76,10 +82,15 @@ class NamedReader:
                 return (yield from self._braces(source))
             case Syntax.ELEMENTS:
                 return (yield from self._elements(source, name))
-        return (yield from self._parameters.read(source, name))
+        return (yield from self._parameters.read(source, name, self._more))
+
+    @property
+    def _more(self) -> Callable[[str], None] | None:
+        return self._telling.more if self._telling is not None else None
 
     def _json_arguments(self, source: Source) -> Reading[dict[str, Any] | None]:
-        text = yield from take_json(source)
+        yield from skip_space(source)
+        text = yield from told(source, take_json(source), self._more)
         arguments = dictionary(text)
         if arguments is not None:
             yield from self._around.take_close(source)

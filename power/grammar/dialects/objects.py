@@ -19,6 +19,7 @@ from power.grammar.dialects.source import (
     take_json,
     take_loosely,
 )
+from power.grammar.dialects.telling import Telling, told
 from power.grammar.dialects.typed import Tools
 
 _NAMED = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
@@ -31,10 +32,14 @@ class ObjectReader:
         unfinished: the name of a call that did not end.
     """
 
-    def __init__(self, dialect: Dialect, around: Around, tools: Tools) -> None:
+    def __init__(self, dialect: Dialect, around: Around, tools: Tools, telling: Telling | None = None) -> None:
         self._dialect = dialect
         self._around = around
         self._tools = tools
+        self._telling = telling if _can_be_told(dialect) else None
+        self._name = _member(dialect.name_key, r'"([^"\\]+)"')
+        self._id = _member(dialect.id_key, r'"([^"\\]*)"') if dialect.id_key else None
+        self._arguments = _member(dialect.arguments_key, r"(?=\{)")
         self.unfinished = ""
 
     def read(self, source: Source) -> Reading[list[Call] | None]:
@@ -74,6 +79,7 @@ class ObjectReader:
         if not (yield from peek_any(source, ["{"])) or not (yield from self._is_promising(source)):
             source.at = start
             return None
+        yield from self._tell(source)
         text = yield from take_json(source)
         if text is None and (named := _NAMED.search(source.text, source.at)):
             self.unfinished = named[1]
@@ -82,6 +88,23 @@ class ObjectReader:
             source.at = start
             return None
         return call
+
+    def _tell(self, source: Source) -> Reading[None]:
+        """Tell of the call that comes next while it comes; nothing is read of it."""
+        start = source.at
+        while self._telling is not None and not source.ended:
+            if found := self._arguments.search(source.text, start, start + MAX_HEADER):
+                head = source.text[start : found.start()]
+                if name := self._name.search(head):
+                    given = self._id.search(head) if self._id else None
+                    self._telling.begin(name[1], given[1] if given else "")
+                    source.at = found.end()
+                    yield from told(source, take_json(source), self._telling.more)
+                break
+            if len(source.text) - start > MAX_HEADER:
+                break
+            yield
+        source.at = start
 
     def _is_promising(self, source: Source) -> Reading[bool]:
         """Whether an object without a mark before it can still be a call, by its first key."""
@@ -110,3 +133,15 @@ class ObjectReader:
         if call is None:
             source.at = start
         return call
+
+
+def _can_be_told(dialect: Dialect) -> bool:
+    """Whether a call says who is called before it says with what."""
+    if dialect.syntax is not Syntax.OBJECT or dialect.escaped or dialect.keyed:
+        return False
+    before = dialect.keys[: dialect.keys.index(dialect.arguments_key)]
+    return dialect.name_key in before and dialect.id_key in ("", *before, *(key for key, _ in dialect.fields))
+
+
+def _member(key: str, value: str) -> re.Pattern[str]:
+    return re.compile(rf'"{re.escape(key)}"\s*:\s*{value}')

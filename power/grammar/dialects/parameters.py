@@ -7,7 +7,9 @@ to read a call, it is read as if they were there.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from power.grammar.dialects.around import Around
@@ -27,8 +29,10 @@ class ParameterReader:
         self._tools = tools
         self._next_key = _pattern_of_key(dialect)
 
-    def read(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
-        """The arguments of a call of the tool `name`."""
+    def read(
+        self, source: Source, name: str, more: Callable[[str], None] | None = None
+    ) -> Reading[dict[str, Any] | None]:
+        """The arguments of a call of the tool `name`; `more` is told them as JSON, one by one."""
         key_open = words(self._dialect.key_open)
         arguments: dict[str, Any] = {}
         while True:
@@ -36,14 +40,22 @@ class ParameterReader:
                 pair = yield from self._parameter(source, name)
                 if pair is None:
                     return None
+                if more is not None:
+                    more(f"{', ' if arguments else '{'}{_json(pair[0])}: {_json(pair[1])}")
                 arguments[pair[0]] = pair[1]
             elif (yield from self._around.take_close(source)):
+                if more is not None:
+                    more("}" if arguments else "{}")
                 return arguments
             else:
                 yield from skip_space(source)
                 cut_off = source.ended and source.at == len(source.text)
                 complete = bool(arguments) and self._tools.has_required(name, arguments)
-                return arguments if cut_off and complete else None
+                if not (cut_off and complete):
+                    return None
+                if more is not None:
+                    more("}")
+                return arguments
 
     def _parameter(self, source: Source, tool: str) -> Reading[tuple[str, Any] | None]:
         ends = {words(end): kind for kind, end in reversed(self._dialect.key_ends)}
@@ -120,6 +132,10 @@ class ParameterReader:
             return load_json(text)
         except (ValueError, RecursionError):
             return text
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _pattern_of_key(dialect: Dialect) -> re.Pattern[str]:

@@ -1,0 +1,73 @@
+"""Tell of calls while they are written: a name first, then the arguments as they come.
+
+What was told cannot be taken back, so this is only for answers that a grammar holds to
+their calls: there, what begins as one ends as one, unless it is cut off.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from power.grammar.dialects.source import Reading, Source
+from power.messages import CallPart
+
+
+class Telling:
+    """The calls of one answer that are being written."""
+
+    def __init__(self, name_id: Callable[[str], str], on_begin: Callable[[], None] = lambda: None) -> None:
+        """`name_id` makes a call's id of the one that the model gave it, which may be empty."""
+        self._name_id = name_id
+        self._on_begin = on_begin
+        self._parts: list[CallPart] = []
+        self._begun: deque[CallPart] = deque()  # all that has been told of each
+
+    def __bool__(self) -> bool:
+        """Whether a call has begun and is not done."""
+        return bool(self._begun)
+
+    def begin(self, name: str, model_id: str = "") -> None:
+        self._on_begin()
+        part = CallPart(id=self._name_id(model_id), name=name)
+        self._parts.append(part)
+        self._begun.append(part)
+
+    def more(self, text: str) -> None:
+        """More of the arguments of the last call that began."""
+        if text:
+            last = self._begun.pop()
+            self._parts.append(CallPart(id=last.id, arguments=text))
+            self._begun.append(CallPart(id=last.id, name=last.name, arguments=last.arguments + text))
+
+    def done(self) -> CallPart | None:
+        """The first call that is not done is; None: nothing was told of it."""
+        return self._begun.popleft() if self._begun else None
+
+    def cut_off(self) -> tuple[CallPart, ...]:
+        """What was told of calls that will never be done."""
+        cut = tuple(self._begun)
+        self._begun.clear()
+        return cut
+
+    def take(self) -> tuple[CallPart, ...]:
+        """What is new."""
+        parts, self._parts = self._parts, []
+        return tuple(parts)
+
+
+def told(source: Source, reading: Reading[str | None], more: Callable[[str], None] | None) -> Reading[str | None]:
+    """Read a text whole, and give it out as it comes."""
+    if more is None:
+        return (yield from reading)
+    given = source.at
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            text: str | None = end.value
+            more(source.text[given:] if text is None else source.text[given : source.at])
+            return text
+        more(source.text[given:])  # whatever there is belongs to it, or it would have ended
+        given = len(source.text)
+        yield

@@ -1,0 +1,112 @@
+"""Calls are told while they are written: the parts of each make up what it is in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from power.grammar import Answer, AnswerReader
+from power.grammar.dialects import HERMES, Dialect, Syntax
+from power.grammar.dialects.writing import write_calls
+from power.messages import CallPart, ToolCall
+
+from .test_dialects import CALLS, TOOLS, dialects
+
+CALL = ToolCall(name="find_it", arguments={"text": 'a "b" {', "words": ["x", "y"]}, id="a1b2c3d4e")
+
+
+def read(dialect: Dialect, pieces: Sequence[str], *, tells: bool = True) -> Answer:
+    """Everything that the pieces are read as."""
+    ids = iter(f"call_{n}" for n in range(100))
+    prompt = "<|start|>assistant" if dialect.syntax is Syntax.CHANNEL else ""
+    reader = AnswerReader(dialect, TOOLS, prompt=prompt, tells=tells, new_id=lambda: next(ids))
+    answers = [*map(reader.feed, pieces), reader.flush()]
+    return Answer(
+        content="".join(answer.content for answer in answers),
+        tool_calls=tuple(call for answer in answers for call in answer.tool_calls),
+        parts=tuple(part for answer in answers for part in answer.parts),
+        unfinished=next((answer.unfinished for answer in answers if answer.unfinished), None),
+    )
+
+
+def joined(parts: Sequence[CallPart]) -> list[tuple[str, str, str]]:
+    """The calls that parts make up: id, name and arguments."""
+    calls: list[tuple[str, str, str]] = []
+    for part in parts:
+        if part.name:
+            assert not part.arguments
+            calls.append((part.id, part.name, ""))
+        else:
+            assert part.id == calls[-1][0]
+            calls[-1] = (part.id, calls[-1][1], calls[-1][2] + part.arguments)
+    return calls
+
+
+@given(st.data())
+def test_the_parts_of_calls_are_the_calls_however_the_text_is_cut(data: st.DataObject) -> None:
+    dialect = data.draw(st.sampled_from(dialects()))
+    text = write_calls(dialect, data.draw(CALLS)[: None if dialect.parallel else 1])
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=9)))
+
+    whole = read(dialect, [text])
+
+    for pieces in ([text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)], list(text)):
+        answer = read(dialect, pieces)
+        assert (answer.content, answer.tool_calls) == (whole.content, whole.tool_calls)
+        assert joined(answer.parts) == joined(whole.parts)
+    told = joined(whole.parts)
+    assert told in ([], [(call.id, call.name, call.written) for call in whole.tool_calls])
+    assert all(json.loads(call.written) == call.arguments for call in whole.tool_calls if told)
+
+
+@given(st.data())
+def test_a_call_that_is_cut_off_is_told_as_far_as_it_came_and_is_text_besides(data: st.DataObject) -> None:
+    dialect = data.draw(st.sampled_from(dialects()))
+    text = write_calls(dialect, data.draw(CALLS)[: None if dialect.parallel else 1])
+    text = text[: data.draw(st.integers(0, len(text)))]
+
+    whole, by_letters, untold = read(dialect, [text]), read(dialect, text), read(dialect, text, tells=False)
+
+    assert (by_letters.content, by_letters.unfinished) == (whole.content, whole.unfinished)
+    assert joined(by_letters.parts) == joined(whole.parts)
+    ended = [(call.id, call.name, call.written) for call in whole.tool_calls if call.written]
+    cut = [(part.id, part.name, part.arguments) for part in whole.unfinished.calls] if whole.unfinished else []
+    assert ended + cut == joined(whole.parts)
+    assert whole.content.endswith(whole.unfinished.text if whole.unfinished else "")
+    assert [call.arguments for call in whole.tool_calls] == [call.arguments for call in untold.tool_calls]
+    assert whole.content.split() == untold.content.split()
+
+
+def test_arguments_come_while_they_are_written() -> None:
+    reader = AnswerReader(HERMES, TOOLS, tells=True)
+    text = write_calls(HERMES, [CALL])
+    at = text.index("b")
+
+    parts = reader.feed(f"So: {text[:at]}").parts
+
+    assert [part.name for part in parts if part.name] == ["find_it"]
+    assert "".join(part.arguments for part in parts) == text[text.index('{"text') : at]
+    assert "".join(part.arguments for part in reader.feed(text[at:]).parts).endswith('"words": ["x", "y"]}')
+
+
+def test_what_no_grammar_holds_is_told_when_it_is_certain() -> None:
+    reader = AnswerReader(HERMES, TOOLS)
+
+    assert reader.feed(write_calls(HERMES, [CALL])[:-20]).parts == ()
+
+
+@pytest.mark.parametrize("syntax", ["{", "arguments", "tags", "channel"])
+def test_the_usual_syntaxes_are_told(syntax: str) -> None:
+    kinds = {
+        "{": Syntax.OBJECT, "arguments": Syntax.ARGUMENTS, "tags": Syntax.PARAMETERS, "channel": Syntax.CHANNEL,
+    }  # fmt: skip
+    of_kind = [dialect for dialect in dialects() if dialect.syntax is kinds[syntax] and not dialect.escaped]
+
+    assert of_kind
+    told = [bool(read(dialect, [write_calls(dialect, [CALL])]).parts) for dialect in of_kind]
+
+    assert told.count(True) >= 0.7 * len(told)
