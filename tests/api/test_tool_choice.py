@@ -135,8 +135,10 @@ def test_a_call_that_the_limit_cuts_off_is_told_as_far_as_it_came(
             begun = body, choice, limit
     assert begun is not None
     body, choice, limit = begun
-    [call] = choice.message.tool_calls or ()
-    assert call.type == "function"
+    calls = choice.message.tool_calls or []
+    assert len(calls) == 1
+    assert calls[0].type == "function"
+    arguments = calls[0].function.arguments
     asked_natively = {key: body[key] for key in ("messages", "tools", "tool_choice", "parallel_tool_calls")}
     options = {"num_predict": limit, "num_ctx": 2048, "temperature": 0, "seed": 1}
 
@@ -145,10 +147,10 @@ def test_a_call_that_the_limit_cuts_off_is_told_as_far_as_it_came(
     ).json()
 
     assert not choice.message.content
-    assert bits(openai_client, body) == [("set_alarm", call.function.arguments)]
+    assert bits(openai_client, body) == [("set_alarm", arguments)]
     assert native["done_reason"] == "length"
     assert "tool_calls" not in native["message"]
-    assert native["message"]["content"].endswith(call.function.arguments)
+    assert native["message"]["content"].endswith(arguments)
 
 
 def test_a_streamed_answer_that_calls_ends_for_that_reason(openai_client: openai.OpenAI) -> None:
