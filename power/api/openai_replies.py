@@ -142,6 +142,11 @@ class ChatEncoder(OpenAIEncoder):
         self._calls = CallStream()
         self._is_first = True
 
+    def choice(self, index: int) -> Self:
+        other = super().choice(index)
+        other._calls = CallStream()
+        return other
+
     def text(self, event: Text) -> bytes:
         """Thinking before content, each in an event of its own, since clients look at one field at a time."""
         logprobs = _chat_logprobs(event.content_logprobs)

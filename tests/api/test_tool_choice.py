@@ -122,6 +122,21 @@ def bits(client: openai.OpenAI, body: dict[str, Any]) -> list[tuple[str, str]]:
     return list(calls.values())
 
 
+def test_each_of_several_answers_in_a_stream_has_calls_of_its_own(openai_client: openai.OpenAI) -> None:
+    only = {"type": "function", "function": {"name": "stop"}}
+    body = asked("Wake me.", tool_choice=only, parallel_tool_calls=False, n=2)
+    calls: dict[int, str] = {}
+
+    for chunk in openai_client.chat.completions.create(**body, stream=True):
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or ():
+                assert call.index == 0
+                assert call.function
+                calls[choice.index] = calls.get(choice.index, "") + (call.function.arguments or "")
+
+    assert [json.loads(arguments) for arguments in calls.values()] == [{}, {}]
+
+
 def test_a_call_that_the_limit_cuts_off_is_told_as_far_as_it_came(
     openai_client: openai.OpenAI, http: httpx.Client
 ) -> None:
