@@ -61,7 +61,7 @@ async def fitted(use: Use, plan: Plan, request: Generation) -> Plan:
     """
     ready = await use.model.wait_ready()
     n_ctx = min(plan.options.load.num_ctx or ready.n_ctx, ready.n_ctx)
-    n_prompt = len(plan.context) + await _count(use, plan)
+    n_prompt = len(plan.context) + await _count(use, plan, n_ctx)
     if n_prompt < n_ctx:
         return plan
     error = PromptTooLong(n_prompt, n_ctx)
@@ -115,7 +115,7 @@ async def _without_old_turns(
 
     async def count(messages: tuple[Message, ...]) -> int:
         shorter = plans[len(messages)] = await trio.to_thread.run_sync(replan, plan, request, messages)
-        return await _count(use, shorter)
+        return await _count(use, shorter, truncated.n_ctx)
 
     left = await _drive(fit(conversation_of(plan, request), truncated.n_prompt, n_most), count)
     if left.n_prompt >= truncated.n_ctx:
@@ -126,11 +126,11 @@ async def _without_old_turns(
     return msgspec.structs.replace(plans[len(left.messages)], truncated=truncated)
 
 
-async def _count(use: Use, plan: Plan) -> int:
-    """Tokens of the plan's prompt."""
-    answer = await use.model.ask(wire.Tokenize(0, plan.prompt))
-    assert isinstance(answer, wire.Tokenized)
-    return len(answer.tokens)
+async def _count(use: Use, plan: Plan, n_most: int) -> int:
+    """Tokens of the plan's prompt; if there are many more than `n_most`, about how many."""
+    answer = await use.model.ask(wire.Count(0, plan.prompt, n_most))
+    assert isinstance(answer, wire.Counted)
+    return answer.n_tokens
 
 
 async def _drive(fitting: Fitting, count: Callable[[tuple[Message, ...]], Awaitable[int]]) -> Fitted:

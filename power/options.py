@@ -19,6 +19,10 @@ from power.errors import BadRequest
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
 NO_LIMIT = -1
+# All of these are looked at for every token, in one process with the answers of others.
+MAX_STOPS = 256  # strings
+MAX_TEXT = 64 * 1024  # characters, of all stop strings, or of a text whose tokens get a bias
+MAX_BIASES = 16 * 1024  # tokens
 POOLINGS = ("mean", "cls", "last")
 
 
@@ -141,6 +145,8 @@ def _strings(name: str, value: Any) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(item, str) for item in values):
         raise _fail(name, "must be of an array of strings")
+    if len(values) > MAX_STOPS or sum(map(len, values)) > MAX_TEXT:
+        raise _fail(name, f"must have at most {MAX_STOPS} strings, of {MAX_TEXT} characters together")
     # An empty stop string would match everywhere, at once; it can only be a slip.
     return tuple(item for item in values if item)
 
@@ -149,13 +155,15 @@ def _biases(name: str, value: Any) -> tuple[tuple[int | str, float], ...]:
     """OpenAI's `{"id": bias}` and llama-server's `[[id or text, bias], …]`."""
     if isinstance(value, Mapping):
         # In OpenAI's form every key is a token id, written as a string since JSON knows no other.
-        if not all(str(key).isdecimal() for key in value):
+        if not all(str(key).isdecimal() and len(str(key)) <= len(str(INT32)) for key in value):
             raise _fail(name, "must have token ids as keys")
         pairs: list[Any] = [(int(key), bias) for key, bias in value.items()]
     elif isinstance(value, list | tuple):
         pairs = list(value)
     else:
         raise _fail(name, "must be an object of token id to bias, or an array of [token, bias]")
+    if len(pairs) > MAX_BIASES:
+        raise _fail(name, f"must have at most {MAX_BIASES} tokens")
     return tuple(_bias(name, pair) for pair in pairs)
 
 
@@ -167,8 +175,9 @@ def _bias(name: str, pair: Any) -> tuple[int | str, float]:
         isinstance(token, bool)
         or not isinstance(token, int | str)
         or (isinstance(token, int) and not 0 <= token <= INT32)
+        or (isinstance(token, str) and len(token) > MAX_TEXT)
     ):
-        raise _fail(name, f"has a token that is neither an id nor a text: {token!r}")
+        raise _fail(name, f"has a token that is neither an id nor a text: {str(token)[:40]!r}")
     if bias is False:  # llama-server's "never"
         return token, -math.inf
     return token, _number(-100, 100)(name, bias)

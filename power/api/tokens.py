@@ -44,8 +44,14 @@ _tokenize_body = body_decoder(TokenizeBody)
 _detokenize_body = body_decoder(DetokenizeBody)
 
 
+# Characters to tokenize at a time: it takes a second or so of the model's process, and others wait for their tokens.
+MAX_CONTENT = 1024 * 1024
+
+
 async def tokenize(power: Power, request: Request) -> Response:
     body = decode(_tokenize_body, await read_body(request, power.config.max_body_bytes))
+    if len(body.content) > MAX_CONTENT:
+        raise BadRequest(f'invalid "content": it has more than {MAX_CONTENT} characters', field="content")
     question = Tokenize(
         0,
         body.content,

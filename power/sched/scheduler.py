@@ -32,6 +32,7 @@ from power.worker.wire import (
     Alive,
     Cancel,
     Command,
+    Counted,
     Detokenized,
     Done,
     Embedded,
@@ -276,7 +277,7 @@ class Scheduler:
             case Embedded(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
-            case Tokenized(id) | Detokenized(id) | SlotActed(id):
+            case Tokenized(id) | Counted(id) | Detokenized(id) | SlotActed(id):
                 if answer := self._asked.get(id):
                     answer.set(event)
             case _:

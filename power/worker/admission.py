@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from power.worker.candidates import Candidates
 from power.worker.grammar import Grammar, Grammars
+from power.worker.lengthy import head
 from power.worker.llama import Llama
 from power.worker.sampler import BadSampling, Sampler
 from power.worker.sequence import Sequence
@@ -33,19 +34,21 @@ class Admission:
         Raises:
             Rejected: the prompt or the sampling is not possible; nothing has changed.
         """
-        prompt = self._read_prompt(start)
         n_ctx = min(start.n_ctx, llama.n_ctx_max) if start.n_ctx > 0 else llama.n_ctx
+        prompt = self._read_prompt(start, n_ctx)
         if len(prompt) > n_ctx - 1:
-            message = f"the prompt has {len(prompt)} tokens, and the context room for {n_ctx} with the answer"
-            raise Rejected(Refused(start.id, "too-long", message, n_prompt=len(prompt), n_ctx=n_ctx))
+            raise _too_long(start, len(prompt), n_ctx)
         return Sequence(start, prompt, n_ctx, self._make_sampler(start), self._vocab)
 
-    def _read_prompt(self, start: Start) -> list[int]:
+    def _read_prompt(self, start: Start, n_ctx: int) -> list[int]:
         vocab = self._vocab
         prompt: list[int] = []
         for part in start.prompt:
             if isinstance(part, str):
-                prompt += vocab.tokenize(part)
+                beginning, n_about = head(vocab, part, n_ctx)
+                if n_about:
+                    raise _too_long(start, len(prompt) + n_about, n_ctx)
+                prompt += vocab.tokenize(beginning)
             elif all(0 <= token < vocab.n_tokens for token in part):
                 prompt += part
             else:
@@ -74,3 +77,8 @@ class Admission:
             return self._grammars.open(start.grammar, start.rules, start.visible)
         except ValueError as error:
             raise Rejected(Refused(start.id, "bad-request", str(error), field="format")) from None
+
+
+def _too_long(start: Start, n_prompt: int, n_ctx: int) -> Rejected:
+    message = f"the prompt has {n_prompt} tokens, and the context room for {n_ctx} with the answer"
+    return Rejected(Refused(start.id, "too-long", message, n_prompt=n_prompt, n_ctx=n_ctx))

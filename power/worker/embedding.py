@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from power.worker.batch import Pace
 from power.worker.embedder import PACK, Embedder, EmbedFailure
+from power.worker.lengthy import head
 from power.worker.packing import pack
 from power.worker.rerank import PairFormat
 from power.worker.vocab import Vocab
@@ -270,7 +271,8 @@ class Embeddings:
         limit = self.open().n_limit if command.n_ctx <= 0 else min(command.n_ctx, self.open().n_limit)
         item = command.inputs[index]
         if isinstance(item, str):
-            tokens = self._pair(command, item, limit) if command.query is not None else self._text(command, item, limit)
+            read = self._text if command.query is None else self._pair
+            tokens = read(command, index, item, limit)
         else:
             self._check_tokens(command, index, item)
             tokens = list(item[:limit]) if command.truncate else list(item)
@@ -280,8 +282,11 @@ class Embeddings:
             raise BadInput(_too_long(command, index, len(tokens), limit))
         return tokens
 
-    def _text(self, command: Embed, text: str, limit: int) -> list[int]:
+    def _text(self, command: Embed, index: int, text: str, limit: int) -> list[int]:
         before, after = self._vocab.ends
+        text, n_about = head(self._vocab, text, limit)
+        if n_about and not command.truncate:
+            raise BadInput(_too_long(command, index, n_about, limit))
         tokens = self._vocab.tokenize(text, add_special=True)
         room = limit - len(before) - len(after)
         if len(tokens) <= limit or not command.truncate:
@@ -291,8 +296,12 @@ class Embeddings:
             raise BadInput(Refused(command.id, "bad-request", message, field="input"))
         return [*tokens[: len(before) + room], *after]
 
-    def _pair(self, command: Embed, document: str, limit: int) -> list[int]:
+    def _pair(self, command: Embed, index: int, document: str, limit: int) -> list[int]:
         assert command.query is not None
+        _, n_query = head(self._vocab, command.query, limit)
+        document, n_document = head(self._vocab, document, limit)
+        if n_query or (n_document and not command.truncate):
+            raise BadInput(_too_long(command, index, n_query + n_document, limit))
         return self._pairs.tokens(command.query, document, limit if command.truncate else None)
 
     def _check_tokens(self, command: Embed, index: int, tokens: tuple[int, ...]) -> None:

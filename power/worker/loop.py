@@ -15,6 +15,7 @@ from power.worker.disk import open_disk
 from power.worker.draft_model import open_draft_model
 from power.worker.embedding import Embeddings
 from power.worker.lane import Lane
+from power.worker.lengthy import count
 from power.worker.llama import Llama
 from power.worker.prefix import Rows
 from power.worker.states import StateRows
@@ -23,6 +24,8 @@ from power.worker.weights import LoadFailure, Weights
 from power.worker.wire import (
     Cancel,
     Command,
+    Count,
+    Counted,
     Detokenize,
     Detokenized,
     Embed,
@@ -143,6 +146,8 @@ def answer(command: Command, vocab: Vocab) -> Event:
                 tokens = [*([] if tokens[: len(before)] == before else before), *tokens, *after]
             pieces = tuple(map(vocab.piece, tokens)) if want_pieces else ()
             return Tokenized(id, tuple(tokens), pieces)
+        case Count(id, text, n_most):
+            return Counted(id, count(vocab, text, n_most))
         case Detokenize(id, tokens):
             if not all(0 <= token < vocab.n_tokens for token in tokens):
                 message = f"there are tokens that are not in the vocabulary of {vocab.n_tokens} tokens"

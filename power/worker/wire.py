@@ -22,8 +22,8 @@ The conversation::
       <----------------------- Accepted(id)
       <--- Embedded(id)* (vectors of the next few inputs)
       <---------------- Done(id) | Refused(id)
-      Tokenize(id), Detokenize(id) ---------->
-      <-------- Tokenized(id), Detokenized(id)
+      Tokenize(id), Count(id), … ------------>
+      <------------ Tokenized(id), Counted(id), …
       SlotAction(id) ------------------------>
       <---------------- SlotActed(id) | Refused(id)
 
@@ -132,6 +132,12 @@ class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
     want_pieces: bool = False
 
 
+class Count(msgspec.Struct, frozen=True, tag="count"):
+    id: int
+    text: str
+    n_most: int  # about how many is enough to know of a text that has many more
+
+
 class Detokenize(msgspec.Struct, frozen=True, tag="detokenize"):
     id: int
     tokens: tuple[int, ...]
@@ -148,7 +154,7 @@ class SlotAction(msgspec.Struct, frozen=True, kw_only=True, tag="slot-action"):
 
 Task = Start | Embed
 """What takes a slot, until its Done or Refused."""
-Question = Tokenize | Detokenize | SlotAction
+Question = Tokenize | Count | Detokenize | SlotAction
 """What is answered at once, slots or no slots."""
 Command = Load | Task | Cancel | Question
 
@@ -254,6 +260,11 @@ class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
     pieces: tuple[bytes, ...] = ()  # what each token stands for, if that was asked for
 
 
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    id: int
+    n_tokens: int
+
+
 class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
     id: int
     text: str
@@ -266,7 +277,7 @@ class SlotActed(msgspec.Struct, frozen=True, tag="slot-acted"):
     ns: int
 
 
-Reply = Tokenized | Detokenized | SlotActed
+Reply = Tokenized | Counted | Detokenized | SlotActed
 """The answer to a question, where it is not refused."""
 Event = (
     Alive
@@ -280,6 +291,7 @@ Event = (
     | Done
     | Embedded
     | Tokenized
+    | Counted
     | Detokenized
     | SlotActed
 )

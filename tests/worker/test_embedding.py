@@ -97,6 +97,15 @@ def test_too_long_an_input_is_cut_to_what_fits(encoder: Worker) -> None:
     assert encoder.vectors(kept).shape == (1, N_EMBD)
 
 
+def test_an_input_without_end_is_cut_to_the_same_beginning(encoder: Worker) -> None:
+    long = encoder.vectors("q" * 300, "q" * 1_000_000)
+
+    assert close(long[0], long[1])
+    refused = encoder.collect(id := encoder.embed("q" * 1_000_000, truncate=False))[id].refused
+    assert refused is not None
+    assert "limit 64" in refused.message
+
+
 def test_too_long_an_input_is_an_error_if_it_must_not_be_cut_and_bystanders_go_on(encoder: Worker) -> None:
     bystander = encoder.embed(*TEXTS)
     id = encoder.embed("x", "q" * 300, truncate=False)
