@@ -7,6 +7,7 @@ can be refused is refused here.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -44,6 +45,10 @@ from power.stream.thinking import prompt_opens_thinking
 from power.worker import wire
 
 log = logging.getLogger(__name__)
+
+# Unknown options that are logged, and characters of each: a request may have a million of them.
+MAX_NAMES = 20
+MAX_NAME = 64
 
 NO_SHIFT = ("deepseek2",)  # architectures that Ollama does not shift unless asked to
 MAX_FOLLOWED = 100_000  # characters of a grammar; some 200 ms of reading, once
@@ -152,8 +157,10 @@ def _require(stored: StoredModel, capability: str, otherwise: str) -> None:
 def read_request_options(stored: StoredModel, options: dict[str, Any]) -> Options:
     """The model's own options under the request's; a name that means nothing is a warning."""
     checked, unknown = read_options(stored.params, options)
-    for name in unknown:
-        log.warning('invalid option provided: "%s"', name)
+    if unknown:
+        names = ", ".join(json.dumps(name[:MAX_NAME]) for name in unknown[:MAX_NAMES])
+        more = f" and {len(unknown) - MAX_NAMES} more" if len(unknown) > MAX_NAMES else ""
+        log.warning("invalid option provided: %s%s", names, more)
     return checked
 
 

@@ -12,7 +12,7 @@ from power.config import Config
 from power.errors import BadRequest
 from power.generate import Stages
 from power.messages import Message
-from power.planning import Generation, Plan, plan, start_command
+from power.planning import Generation, Plan, plan, read_request_options, start_command
 from power.store import Store, StoredModel
 from power.worker.wire import Piece
 from tests.support import sdist
@@ -105,3 +105,16 @@ async def test_a_raw_prompt_is_not_read_for_thinking(stored: StoredModel) -> Non
     made = await plan(stored, generation, Config())
 
     assert (made.prompt, made.thinking, made.template) == ("<think>", None, None)
+
+
+def test_options_that_mean_nothing_are_told_in_one_line_however_many(
+    stored: StoredModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_request_options(stored, {"temprature": 1, "top_k": 1})
+    read_request_options(stored, {f"x{number:06}\n": 1 for number in range(100_000)})
+
+    few, many = (record.getMessage() for record in caplog.records)
+    assert few == 'invalid option provided: "temprature"'
+    assert many.startswith('invalid option provided: "x000000\\n", "x000001\\n"')
+    assert many.endswith(" and 99980 more")
+    assert len(many) < 1000
