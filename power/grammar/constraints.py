@@ -21,6 +21,7 @@ from power.grammar.printing import print_rules
 from power.grammar.rules import Rules
 from power.grammar.texts import TextWriter
 
+MAX_SCHEMA = 2_000_000  # characters; to work through more takes seconds, of which most hold up everything else
 MAX_CHOICES = 10_000
 MAX_CHOICE_LENGTH = 100_000  # characters of all choices together
 
@@ -117,11 +118,13 @@ def _grammar(lang: la.Lang) -> str:
 
 
 def schema_constraint(schema: dict[str, Any] | bool, *, field: str, strict: bool = False) -> Constraint:
-    """Raises SchemaError for a number that is none to a reader: JSON's 1e999."""
+    """Raises SchemaError for one that is too large, and for a number that is none to a reader: JSON's 1e999."""
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise SchemaError("the schema has a number that is too large") from error
+    if len(text) > MAX_SCHEMA:
+        raise SchemaError(f"the schema is longer than {MAX_SCHEMA} characters")
     return Constraint(kind="schema", text=text, field=field, strict=strict)
 
 
