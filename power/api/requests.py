@@ -29,6 +29,12 @@ KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 # time on a crafted text, so the text has to be short.
 KEY_WINDOW = 1024
 
+# JavaScript's strings may be cut in the middle of a character, and then hold half of one, which it writes as an
+# escape. Ollama reads that as U+FFFD. The first two alternatives, an escaped backslash and a whole pair, stay.
+HALF_PAIR = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
 T = TypeVar("T")
 
 
@@ -65,7 +71,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooSlow: it trickles.
         BadRequest: it is compressed.
     """
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise BadRequest("compressed request bodies are not supported")
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
@@ -104,7 +110,7 @@ def body_decoder(type: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """The value `body` writes; JSON's null stands for an empty object.
+    """The value `body` writes; JSON's null stands for an empty object, and half a surrogate pair for U+FFFD.
 
     Raises:
         BadRequest: it is empty, no JSON, or has something of the wrong type.
@@ -116,11 +122,17 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError as error:
         raise _mistyped(str(error)) from None
     except msgspec.DecodeError as error:
+        if (mended := HALF_PAIR.sub(_mend, body)) != body:
+            return decode(decoder, mended)
         raise BadRequest(_malformed(str(error), body)) from None
     except UnicodeDecodeError:
         raise BadRequest(_not_utf8(body)) from None
     except RecursionError:
         raise BadRequest("invalid JSON: nested too deeply") from None
+
+
+def _mend(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[1] is None else rb"\ufffd"
 
 
 def convert(value: Any, type: type[T], field: str) -> T:

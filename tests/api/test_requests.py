@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -69,6 +70,30 @@ def test_a_number_too_large_for_a_float_is_left_to_the_option_it_is_for() -> Non
     body = decode(native_bodies.chat_body, b'{"options":{"temperature":1e999}}')
 
     assert body.options == {"temperature": math.inf}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"a\ud83d", "a\ufffd"),
+        (rb"\ud83d\ude00\ud83d", "\N{GRINNING FACE}\ufffd"),
+        (rb"\udE00\uD83d", "\ufffd\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\N{GRINNING FACE}"),
+        (rb"\\ud83d \ud83dx", "\\ud83d \ufffdx"),
+        (rb"\\\ud83d", "\\\ufffd"),
+    ],
+)
+def test_half_a_character_is_read_as_the_replacement_character(written: bytes, read: str) -> None:
+    assert decode(native_bodies.generate_body, b'{"prompt":"%s"}' % written).prompt == read
+
+
+@given(st.lists(st.sampled_from([rb"\ud83d", rb"\ude00", rb"\\", b"u", b"d83d", b"x"]), max_size=8).map(b"".join))
+def test_halves_of_characters_are_read_as_go_reads_them(written: bytes) -> None:
+    # Python keeps halves; a text with a whole pair in it is one of neither.
+    text = json.loads(b'"%s"' % written)
+    expected = "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+
+    assert decode(native_bodies.generate_body, b'{"prompt":"%s"}' % written).prompt == expected
 
 
 def test_null_says_nothing() -> None:
