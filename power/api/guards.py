@@ -99,8 +99,9 @@ def _is_same(origin: str, host: str) -> bool:
 
 
 def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
-    """Of any of the origins; a `*` inside one stands for anything."""
-    return re.compile("|".join(re.escape(origin).replace(r"\*", ".*") for origin in origins), re.IGNORECASE)
+    """Of any of the origins; a `*` inside one stands for anything, but for a port where only a port can be."""
+    patterns = (re.sub(r"(?<=:)\.\*$", r"\\d+", re.escape(origin).replace(r"\*", ".*")) for origin in origins)
+    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 def _preflight_headers() -> dict[str, str]:

@@ -62,7 +62,15 @@ def test_an_allowed_origin_may_read_the_answer(http: httpx.Client, origin: str) 
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://localhost.evil.example", f"{FRIEND}.evil.example", "null"]
+    "origin",
+    [
+        "https://evil.example",
+        "http://localhost.evil.example",
+        "http://localhost:80@evil.example",
+        "http://localhost:evil.example",
+        f"{FRIEND}.evil.example",
+        "null",
+    ],
 )
 def test_another_origin_is_refused(http: httpx.Client, origin: str) -> None:
     response = http.post("/api/generate", headers={"Origin": origin}, json={"model": "tiny"})
@@ -78,6 +86,8 @@ def test_another_origin_is_refused(http: httpx.Client, origin: str) -> None:
         ("https://*.example.org", "https://app.example.org", True),
         ("https://*.example.org", "https://example.org.evil.example", False),
         ("https://*.example.org", "http://app.example.org", False),
+        ("https://a.example:*", "https://a.example:8080", True),
+        ("https://a.example:*", "https://a.example:8080.evil.example", False),
         ("https://a.example", "https://aXexample", False),
         (" https://a.example , https://b.example ,", "https://b.example", True),
         ("https://a.example", "HTTPS://A.EXAMPLE", True),
