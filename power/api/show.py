@@ -13,11 +13,11 @@ from power.api.listing import details
 from power.api.memory import memory_of
 from power.api.requests import Request, body_decoder, decode, read_body
 from power.config import Config
-from power.errors import BadRequest
+from power.errors import BadRequest, ModelNotFound
 from power.generate import Power
 from power.gguf import GGUF, open_gguf
 from power.prompt import served
-from power.store import StoredModel
+from power.store import StoredModel, parse_name
 from power.store.modelfile import Command
 
 # Names and templates have fields of their own, and are long.
@@ -41,7 +41,11 @@ async def show(power: Power, request: Request) -> Response:
     name = body.model or body.name
     if not name:
         raise BadRequest("model is required", field="model")
-    model = await power.find(name)
+    try:
+        model = await power.find(name)
+    except ModelNotFound as error:
+        error.message = f"model '{parse_name(name.strip())}' not found"  # with its tag; only this route says it so
+        raise
     return json_response(await trio.to_thread.run_sync(describe, model, body, power.config))
 
 

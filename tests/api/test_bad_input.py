@@ -112,7 +112,7 @@ def test_a_model_that_is_not_there(http: httpx.Client, path: str) -> None:
     response = http.post(path, json=ask(model="nobody", prompt="Hello", stream=True, options={}))
 
     assert response.status_code == 404
-    assert message(response) == "model 'nobody' not found"
+    assert message(response) == f"model '{'nobody:latest' if path == '/api/show' else 'nobody'}' not found"
 
 
 @pytest.mark.parametrize(
