@@ -28,6 +28,15 @@ class Admission:
         self._candidates = Candidates(vocab.n_tokens)
         self._grammars = Grammars(vocab, self._candidates)
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a grammar can be opened at once."""
+        return self._grammars.pieces.is_ready
+
+    def prepare(self, seconds: float) -> None:
+        """Get on with what the first grammar would have to wait for."""
+        self._grammars.pieces.prepare(seconds)
+
     def admit(self, start: Start, llama: Llama) -> Sequence:
         """A sequence ready to be decoded in that context.
 

@@ -23,7 +23,8 @@ from power.grammar import Machine, State
 from power.grammar.errors import TooLarge
 from power.grammar.expressions import Expr
 from power.worker.candidates import Candidates, likeliest
-from power.worker.lexicon import Lexicon, stays_text
+from power.worker.lexicon import Lexicon
+from power.worker.pieces import Pieces, stays_text
 from power.worker.vocab import Vocab
 
 Mask = NDArray[np.bool_]  # by token
@@ -74,6 +75,7 @@ class Grammars:
     """Opens grammars; the ones used last are remembered."""
 
     def __init__(self, vocab: Vocab, candidates: Candidates) -> None:
+        self.pieces = Pieces(vocab)
         self._vocab = vocab
         self._candidates = candidates
         self._lexicons: OrderedDict[tuple[int, ...], Lexicon] = OrderedDict()  # by the control tokens that show
@@ -86,10 +88,7 @@ class Grammars:
         """
         marks = self._vocab.marks(visible)
         shown = tuple(sorted(marks))
-        lexicon = self._lexicons.pop(shown, None) or Lexicon(self._vocab, marks)
-        self._lexicons[shown] = lexicon
-        if len(self._lexicons) > MAX_LEXICONS:
-            self._lexicons.popitem(last=False)
+        lexicon = self._lexicon(shown, marks)
         pointer = c.llama_sampler_init_grammar(self._vocab.pointer, text.encode(errors="replace"), b"root")
         if not pointer:
             raise ValueError("the grammar is not valid GBNF")
@@ -101,6 +100,14 @@ class Grammars:
         if len(self._known) > MAX_GRAMMARS:
             self._known.popitem(last=False)
         return Grammar(pointer, known, self._vocab, lexicon, self._candidates)
+
+    def _lexicon(self, shown: tuple[int, ...], marks: Mapping[int, bytes]) -> Lexicon:
+        self.pieces.finish()
+        lexicon = self._lexicons.pop(shown, None) or Lexicon(self._vocab, self.pieces, marks)
+        self._lexicons[shown] = lexicon
+        if len(self._lexicons) > MAX_LEXICONS:
+            self._lexicons.popitem(last=False)
+        return lexicon
 
 
 class Grammar:

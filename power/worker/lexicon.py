@@ -1,14 +1,14 @@
-"""The vocabulary in alphabetical order: which tokens begin like this, and how a text that must come is spelt."""
+"""The vocabulary as an answer shows it: which tokens begin like this, and how a text that must come is spelt."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from power.worker.pieces import Pieces, stays_text
 from power.worker.vocab import Vocab
 
 MAX_SPELT = 4000  # texts whose tokens are remembered
@@ -16,32 +16,21 @@ MAX_HALVES = 500  # halves of characters, likewise: there are not many more
 
 
 class Lexicon:
-    """All tokens that say something, by their bytes; end tokens are apart.
+    """All tokens that say something: the pieces of the vocabulary, and control tokens that this answer shows."""
 
-    Control tokens say nothing, but for those that an answer shows: `marks` has their bytes.
-
-    Attributes:
-        ends: the tokens that end an answer.
-    """
-
-    def __init__(self, vocab: Vocab, marks: Mapping[int, bytes]) -> None:
-        n = vocab.n_tokens
-        self._marks = marks
-        pieces = [vocab.piece(token) or marks.get(token, b"") for token in range(n)]
-        ends = [token for token in range(n) if vocab.is_eog(token)]
-        order = sorted({token for token in range(n) if pieces[token]}.difference(ends), key=pieces.__getitem__)
-        self.ends = np.array(ends, np.int32)
+    def __init__(self, vocab: Vocab, pieces: Pieces, marks: Mapping[int, bytes]) -> None:
+        """`marks` are the control tokens, and their bytes; the pieces are ready."""
+        self.ends = pieces.ends  # the tokens that end an answer
         self._vocab = vocab
-        self._ids = np.array(order, np.int32)
-        self._pieces = [pieces[token] for token in order]
-        self._longest = max(map(len, self._pieces), default=0)
-        # Where the tokens with each first byte begin.
-        self._starts = [bisect_left(self._pieces, bytes([byte])) for byte in range(256)] + [len(order)]
+        self._pieces = pieces
+        ends = set(self.ends.tolist())
+        self._shown = {token: piece for token, piece in marks.items() if piece and token not in ends}
+        self._marks = marks
         self.following = lru_cache(MAX_HALVES)(self._following)
         self.spelt = lru_cache(MAX_SPELT)(self._spelt)
 
     def __repr__(self) -> str:
-        return f"<Lexicon of {len(self._pieces)} tokens>"
+        return f"<Lexicon of {len(self._pieces) + len(self._shown)} tokens>"
 
     def piece(self, token: int) -> bytes:
         """A token as it appears in the answer."""
@@ -49,7 +38,9 @@ class Lexicon:
 
     def beginning_with(self, low: int, high: int) -> NDArray[np.int32]:
         """The tokens whose first byte is one of `low` to `high`."""
-        return self._ids[self._starts[low] : self._starts[high + 1]]
+        found = self._pieces.ids[self._pieces.start(low) : self._pieces.start(high + 1)]
+        shown = [token for token, piece in self._shown.items() if low <= piece[0] <= high]
+        return np.concatenate((found, np.array(shown, np.int32))) if shown else found
 
     def _following(self, half: bytes) -> NDArray[np.bool_]:
         """For every token, whether text stays UTF-8 with it after `half` a character; end tokens where there is none.
@@ -57,15 +48,17 @@ class Lexicon:
         llama.cpp's grammar reads overlong forms and code points past the end of
         Unicode as characters, and whoever reads the answer does not.
         """
-        mask = np.zeros(self._vocab.n_tokens, np.bool_)
+        pieces = self._pieces
         if half:
             # Only a byte that goes on with the character can follow.
-            low, high = self._starts[0x80], self._starts[0xC0]
-            good = [stays_text(half + piece) for piece in self._pieces[low:high]]
-            mask[self._ids[low:high]] = good
+            low, high = pieces.start(0x80), pieces.start(0xC0)
+            mask = np.zeros(self._vocab.n_tokens, np.bool_)
+            mask[pieces.ids[low:high]] = [stays_text(half + pieces[index]) for index in range(low, high)]
         else:
-            mask[self._ids] = [piece.isascii() or stays_text(piece) for piece in self._pieces]
+            mask = pieces.alone.copy()
             mask[self.ends] = True
+        for token, piece in self._shown.items():
+            mask[token] = stays_text(half + piece)
         return mask
 
     def _spelt(self, text: str) -> tuple[int, ...]:
@@ -85,12 +78,18 @@ class Lexicon:
 
     def _reach(self, data: bytes) -> int:
         """The first place in `data` where a token may begin that goes on after its end."""
-        for at in range(max(0, len(data) - self._longest), len(data)):
-            tail = data[at:]
-            index = bisect_left(self._pieces, tail + b"\0")
-            if index < len(self._pieces) and self._pieces[index].startswith(tail):
+        longest = max([self._pieces.longest, *map(len, self._shown.values())])
+        for at in range(max(0, len(data) - longest), len(data)):
+            if self._goes_on(data[at:]):
                 return at
         return len(data)
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether a token begins with `data` and is longer."""
+        index = self._pieces.find(data + b"\0")
+        return (index < len(self._pieces) and self._pieces[index].startswith(data)) or any(
+            piece.startswith(data) and piece != data for piece in self._shown.values()
+        )
 
     def _tokenize(self, text: str, data: bytes) -> list[int]:
         """The tokens of exactly this text; none if they cannot be had."""
@@ -105,12 +104,3 @@ class Lexicon:
                     break
                 del tokens[0]
         return []
-
-
-def stays_text(data: bytes) -> bool:
-    """Whether `data` is UTF-8, or the beginning of some."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"
-    return True

@@ -1,7 +1,8 @@
 """The worker's loop: commands in; plan, decode, sample, report; over and over.
 
 Continuous batching: sequences come and go between steps, and every step serves
-all of them.  The loop waits for a command only when there is nothing to decode.
+all of them.  The loop waits for a command only when there is nothing to decode,
+and nothing left to prepare for grammars.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from power.worker.wire import (
     Tokenized,
 )
 
+PREPARE_SECONDS = 0.002  # between two steps, while the first grammar would still have to wait
 STATES_SAVED = 8  # for each row: a conversation needs two or three, and they may be large
 
 
@@ -68,7 +70,7 @@ class Loop:
     def run(self) -> None:
         """Serve; returns only by EOFError, when the server has gone."""
         while True:
-            for command in self._line.receive(wait=not (self._lane or self._apart.lane or self._embeddings)):
+            for command in self._line.receive(wait=self._is_idle and self._admission.is_prepared):
                 self._line.send(*self._handle(command))
             if self._lane:
                 self._line.send(*self._lane.step())
@@ -76,6 +78,12 @@ class Loop:
                 self._line.send(*self._apart.lane.step())
             if self._embeddings:
                 self._line.send(*self._embeddings.step(self._lane.n_decoding))
+            if not self._admission.is_prepared:
+                self._admission.prepare(PREPARE_SECONDS)
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._lane or self._apart.lane or self._embeddings)
 
     def _handle(self, command: Command) -> list[Event]:
         match command:

@@ -22,7 +22,6 @@ class Vocab:
         self.kind: int = c.llama_vocab_type(pointer)
         self._ends: tuple[list[int], list[int]] | None = None
         self._pieces: dict[int, bytes] = {}
-        self._eog: dict[int, bool] = {}
         self._buffer = ctypes.create_string_buffer(256)
 
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = True) -> list[int]:
@@ -62,7 +61,7 @@ class Vocab:
         """A token as it appears in an answer: control tokens as nothing, user-defined ones as their text."""
         found = self._pieces.get(token)
         if found is None:
-            found = self._pieces[token] = self._render(token)
+            found = self._pieces[token] = self.render(token)
         return found
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
@@ -72,7 +71,7 @@ class Vocab:
     def marks(self, texts: Iterable[str]) -> dict[int, bytes]:
         """The control tokens that these texts are made of, as they are written out."""
         tokens = {token for text in texts for token in self.tokenize(text) if not self.piece(token)}
-        return {token: self._render(token, special=True) for token in tokens}
+        return {token: self.render(token, special=True) for token in tokens}
 
     def text(self, token: int) -> str:
         """A token as templates write it (`<s>`), empty for -1."""
@@ -80,14 +79,12 @@ class Vocab:
 
     def is_eog(self, token: int) -> bool:
         """Whether a token ends the answer."""
-        found = self._eog.get(token)
-        if found is None:
-            found = self._eog[token] = bool(c.llama_vocab_is_eog(self.pointer, token))
-        return found
+        return bool(c.llama_vocab_is_eog(self.pointer, token))
 
-    def _render(self, token: int, *, special: bool = False) -> bytes:
+    def render(self, token: int, *, special: bool = False) -> bytes:
+        """What `piece` remembers; with `special`, control tokens are their text."""
         n: int = c.llama_token_to_piece(self.pointer, token, self._buffer, len(self._buffer), 0, special)
         if n < 0:  # it is longer than the buffer, and -n says how long
             self._buffer = ctypes.create_string_buffer(-n)
-            return self._render(token, special=special)
+            return self.render(token, special=special)
         return self._buffer.raw[:n]

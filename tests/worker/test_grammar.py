@@ -15,7 +15,8 @@ from power.grammar.compose import literal
 from power.worker import grammar as grammar_module
 from power.worker.candidates import Candidates
 from power.worker.grammar import Grammar, Grammars
-from power.worker.lexicon import Lexicon, stays_text
+from power.worker.lexicon import Lexicon
+from power.worker.pieces import Pieces, stays_text
 from power.worker.vocab import Vocab
 from tests.support import TINY
 
@@ -120,7 +121,9 @@ def test_forced_tokens_spell_what_every_allowed_token_spells(grammars: Grammars,
 
 
 def test_a_forced_text_is_left_where_a_token_could_lie_across_its_end(vocab: Vocab) -> None:
-    lexicon = Lexicon(vocab, {})
+    vocabulary = Pieces(vocab)
+    vocabulary.finish()
+    lexicon = Lexicon(vocab, vocabulary, {})
     pieces = [vocab.piece(token) for token in range(vocab.n_tokens)]
     for text in ('name":', 'is_member":', "rue", "dear friend", "street_name", "🐈", "a"):
         data = text.encode()
