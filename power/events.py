@@ -90,10 +90,11 @@ class Truncated(msgspec.Struct, frozen=True, kw_only=True):
     n_prompt: int  # tokens, all of them
     n_ctx: int  # tokens that there is room for, the answer's too
     n_messages: int = 0  # left out, of a conversation
-    n_tokens: int = 0  # left out, of a `context`
+    n_tokens: int = 0  # left out, of a `context` or out of the middle of what was still too long
 
     def __str__(self) -> str:
-        return f"{self.n_messages} messages" if self.n_messages else f"{self.n_tokens} tokens"
+        counts = (self.n_messages, "messages"), (self.n_tokens, "tokens")
+        return " and ".join(f"{count} {what}" for count, what in counts if count)
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -95,6 +95,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tells: bool  # the grammar holds it to them
     grammar: str  # GBNF; empty: none
     rules: dict[str, Expr]  # the same, read
+    tokens: tuple[int, ...] = ()  # what there is room for of `context` and `prompt`, where that is not all of them
     truncated: Truncated | None = None  # what of the request the prompt is without
     format_ignored: tuple[str, ...] = ()  # JSON pointers into the schema, to what the grammar leaves out
 
@@ -271,19 +272,30 @@ def _dialect(stored: StoredModel, template: Choice | None) -> Dialect | None:
     return named.dialect if named else None
 
 
+def shifts(plan: Plan, request: Generation) -> bool:
+    """Whether a full context may lose some of its middle."""
+    return plan.stored.facts.architecture not in NO_SHIFT if request.shift is None else request.shift
+
+
+def _parts(plan: Plan) -> tuple[str | tuple[int, ...], ...]:
+    if plan.tokens:
+        return (plan.tokens,)
+    return (plan.context, plan.prompt) if plan.context else (plan.prompt,)
+
+
 def start_command(plan: Plan, request: Generation) -> wire.Start:
     """What the worker is told."""
     options = plan.options
     return wire.Start(
         id=0,  # given with the place
-        prompt=(plan.context, plan.prompt) if plan.context else (plan.prompt,),
+        prompt=_parts(plan),
         sampling=options.sampling,
         n_predict=options.num_predict,
         n_ctx=options.load.num_ctx or 0,
         stop=options.stop,
         grammar=plan.grammar,
         rules=plan.rules,
-        shift=plan.stored.facts.architecture not in NO_SHIFT if request.shift is None else request.shift,
+        shift=shifts(plan, request),
         n_keep=options.num_keep,
         n_draft=options.draft_num_predict,
         deterministic=options.deterministic,

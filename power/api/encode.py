@@ -116,7 +116,7 @@ class TruncatedReply(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_tokens: int  # of the whole prompt
     num_ctx: int
     messages: int = 0  # left out, the oldest ones
-    tokens: int = 0  # left out of the `context`, the oldest ones
+    tokens: int = 0  # left out, of a `context` or of what was still too long
 
 
 def truncated_reply(truncated: Truncated | None) -> TruncatedReply | None:

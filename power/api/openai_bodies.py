@@ -74,6 +74,12 @@ class Body(ConstraintFields, kw_only=True):
     id_slot: Annotated[int, Meta(ge=-1, le=INT32)] | None = (
         None  # llama-server's: the slot it would like, if that is free
     )
+    reasoning: Reasoning | None = None
+    reasoning_effort: str | None = None
+    think_budget: int | None = None  # these three are one: ours, llama-server's, and that of Anthropic's clients
+    reasoning_budget: int | None = None
+    thinking_budget_tokens: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None  # llama-server's and vLLM's
     return_progress: bool | None = None  # llama-server's, of streams
     debug_render_only: bool | None = msgspec.field(name="_debug_render_only", default=None)
 
@@ -84,12 +90,6 @@ class ChatBody(Body, kw_only=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
-    reasoning: Reasoning | None = None
-    reasoning_effort: str | None = None
-    think_budget: int | None = None  # these three are one: ours, llama-server's, and that of Anthropic's clients
-    reasoning_budget: int | None = None
-    thinking_budget_tokens: int | None = None
-    chat_template_kwargs: dict[str, Any] | None = None  # llama-server's and vLLM's
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
@@ -112,14 +112,11 @@ def generation_of_chat(body: ChatBody) -> Generation:
         raise BadRequest("[] is too short - 'messages'", field="messages")
     tools, choice = read_tool_choice(body.tool_choice, body.parallel_tool_calls, read_tools(body.tools))
     limit = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
-    common = _common(body, limit)
     return Generation(
-        **common | {"options": common["options"] | _budget(body)},
+        **_common(body, limit),
         messages=messages_of(body.messages),
         tools=tools,
         tool_choice=choice,
-        think=_think(body),
-        template_variables=body.chat_template_kwargs or {},
         n_probs=read_probs(body.logprobs, body.top_logprobs),
     )
 
@@ -143,7 +140,9 @@ def _common(body: Body, max_tokens: int | None) -> dict[str, Any]:
         raise BadRequest("model is required", field="model")
     return {
         "model": body.model,
-        "options": _options(body, max_tokens),
+        "options": _options(body, max_tokens) | _budget(body),
+        "think": _think(body),
+        "template_variables": body.chat_template_kwargs or {},
         "want_progress": body.return_progress is True and body.stream is True,
         "keep_alive": None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
         "constraint": read_constraint(body, read_response_format(body.response_format)),
@@ -167,7 +166,7 @@ def _options(body: Body, max_tokens: int | None) -> dict[str, Any]:
     return {"temperature": 1.0, "top_p": 1.0} | (body.options or {}) | given
 
 
-def _think(body: ChatBody) -> bool | str | None:
+def _think(body: Body) -> bool | str | None:
     effort = (body.reasoning and body.reasoning.effort) or body.reasoning_effort or ""
     if not effort:
         return _switch(body)
@@ -180,7 +179,7 @@ def _think(body: ChatBody) -> bool | str | None:
     return EFFORTS[effort]
 
 
-def _switch(body: ChatBody) -> bool | None:
+def _switch(body: Body) -> bool | None:
     """Thinking as it may be asked for without an effort."""
     if body.reasoning and body.reasoning.enabled is not None:
         return body.reasoning.enabled
@@ -188,7 +187,7 @@ def _switch(body: ChatBody) -> bool | None:
     return wanted if isinstance(wanted, bool) else None
 
 
-def _budget(body: ChatBody) -> dict[str, int]:
+def _budget(body: Body) -> dict[str, int]:
     ours, of_llama, of_clients = body.think_budget, body.reasoning_budget, body.thinking_budget_tokens
     of_reasoning = body.reasoning.max_tokens if body.reasoning else None
     given = [budget for budget in (ours, of_llama, of_clients, of_reasoning) if budget is not None]

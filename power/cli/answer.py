@@ -121,8 +121,9 @@ def left_out(usage: Usage) -> str:
     cut = usage.truncated
     if cut is None:
         return ""
-    what = f"{cut.messages} oldest messages were" if cut.messages else f"{cut.tokens} oldest tokens were"
-    return f"Warning: {cut.prompt_tokens} tokens do not fit a context of {cut.num_ctx}, so the {what} left out."
+    counts = (cut.messages, "oldest messages"), (cut.tokens, "tokens")
+    what = " and ".join(f"{count} {kind}" for count, kind in counts if count)
+    return f"Warning: {cut.prompt_tokens} tokens do not fit a context of {cut.num_ctx}, so {what} were left out."
 
 
 def _duration(nanoseconds: int) -> str:

@@ -43,6 +43,8 @@ class Templated(Protocol):
     """What a prompt needs to know of a model; `store.StoredModel` is one."""
 
     @property
+    def name(self) -> object: ...
+    @property
     def facts(self) -> Facts: ...
     @property
     def template(self) -> str | None: ...
@@ -73,7 +75,7 @@ def choose(model: Templated, *, tools: bool = False) -> Choice:
     """
     jinja = jinja_template(model.facts, tools=tools)
     if not model.template:
-        return Choice("jinja", jinja or _without_template(model.facts.name))
+        return Choice("jinja", jinja or _without_template(str(model.name)))
     if not jinja or _go_serves(model, jinja):
         return Choice("go", model.template)
     return Choice("jinja", jinja)

@@ -156,10 +156,10 @@ def answer(command: Command, vocab: Vocab) -> Event:
             return Tokenized(id, tuple(tokens), pieces)
         case Count(id, text, n_most):
             return Counted(id, count(vocab, text, n_most))
-        case Detokenize(id, tokens):
+        case Detokenize(id, tokens, special):
             if not all(0 <= token < vocab.n_tokens for token in tokens):
                 message = f"there are tokens that are not in the vocabulary of {vocab.n_tokens} tokens"
                 return Refused(id, "bad-request", message, field="tokens")
-            return Detokenized(id, vocab.detokenize(tokens).decode(errors="replace"))
+            return Detokenized(id, vocab.detokenize(tokens, special=special).decode(errors="replace"))
         case _:
             raise AssertionError(f"{type(command).__name__} after loading")

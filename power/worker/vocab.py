@@ -64,9 +64,9 @@ class Vocab:
             found = self._pieces[token] = self.render(token)
         return found
 
-    def detokenize(self, tokens: Sequence[int]) -> bytes:
-        """The text of the tokens; control tokens are nothing, and no space is put in front."""
-        return b"".join(map(self.piece, tokens))
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """The text of the tokens; control tokens are nothing unless they are wanted, and no space is put in front."""
+        return b"".join(self.render(token, special=True) if special else self.piece(token) for token in tokens)
 
     def marks(self, texts: Iterable[str]) -> dict[int, bytes]:
         """The control tokens that these texts are made of, as they are written out."""

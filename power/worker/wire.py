@@ -141,6 +141,7 @@ class Count(msgspec.Struct, frozen=True, tag="count"):
 class Detokenize(msgspec.Struct, frozen=True, tag="detokenize"):
     id: int
     tokens: tuple[int, ...]
+    special: bool = False  # control tokens show, where others leave no trace
 
 
 class SlotAction(msgspec.Struct, frozen=True, kw_only=True, tag="slot-action"):

@@ -82,9 +82,10 @@ def test_what_fits_says_nothing(http: httpx.Client) -> None:
     ("path", "body"),
     [
         ("/api/chat", {"messages": CONVERSATION, "truncate": False}),
-        ("/api/chat", {"messages": [SYSTEM, {"role": "user", "content": ENDLESS}]}),
-        ("/api/generate", {"prompt": ENDLESS}),
-        ("/api/generate", {"prompt": ENDLESS, "raw": True}),
+        ("/api/chat", {"messages": [SYSTEM, {"role": "user", "content": ENDLESS}], "truncate": False}),
+        ("/api/chat", {"messages": [SYSTEM, {"role": "user", "content": ENDLESS}], "shift": False}),
+        ("/api/generate", {"prompt": ENDLESS, "truncate": False}),
+        ("/api/generate", {"prompt": ENDLESS, "raw": True, "shift": False}),
         ("/api/generate", {"prompt": "hi", "truncate": False, "context": [5] * 300}),
     ],
 )
@@ -96,6 +97,55 @@ def test_otherwise_both_numbers_are_told(http: httpx.Client, path: str, body: di
     assert error["code"] == "exceed_context_size_error"
     assert error["n_ctx"] == N_CTX <= error["n_prompt_tokens"]
     assert str(error["n_prompt_tokens"]) in error["error"]
+
+
+@pytest.mark.parametrize("num_keep", [0, 4, 60, 10_000, -1])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat", {"messages": [SYSTEM, {"role": "user", "content": ENDLESS}]}),
+        ("/api/chat", {"messages": [SYSTEM, *TURNS[:6], {"role": "user", "content": ENDLESS}]}),
+        ("/api/generate", {"prompt": ENDLESS}),
+        ("/api/generate", {"prompt": ENDLESS, "raw": True}),
+        ("/api/generate", {"prompt": ENDLESS, "context": [5] * 300}),
+    ],
+)
+def test_what_is_too_long_alone_loses_its_middle(
+    http: httpx.Client, path: str, body: dict[str, Any], num_keep: int
+) -> None:
+    """As many tokens go as in Ollama: half of what is not kept is free for the answer."""
+    options = STILL | {"num_keep": num_keep, "num_predict": 2}
+    asked = {"model": "tiny", "stream": False, "think": False, "options": options} | body
+    before = truncated_prompts(http)
+
+    response = http.post(path, json=asked)
+    *_, last = lines(http.post(path, json=asked | {"stream": True}))
+
+    reply = response.json()
+    assert response.status_code == 200, response.text
+    n_first = N_CTX - 1 if num_keep < 0 else min(num_keep, N_CTX - 1)  # tiny's vocabulary puts no token in front
+    assert reply["prompt_eval_count"] == N_CTX - max((N_CTX - n_first) // 2, 1)
+    assert reply["truncated"]["tokens"] > 0
+    assert reply["truncated"].get("messages", 0) == (6 if len(body.get("messages", ())) > 2 else 0)
+    assert last["truncated"] == reply["truncated"]
+    assert f"tokens={reply['truncated']['tokens']}" in response.headers["X-Power-Truncated"]
+    assert truncated_prompts(http) == before + 2
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_what_has_lost_its_middle_ends_as_it_did(http: httpx.Client, times: int) -> None:
+    """The words at the end, and what asks for the answer; much too long a text is not read in its middle."""
+    text = ENDLESS * times + LAST["content"]
+    body = ask(messages=[{"role": "user", "content": text}], stream=False, think=False)
+
+    shown = http.post("/api/chat", json=body | {"_debug_render_only": True}).json()["_debug_info"]["rendered_template"]
+
+    reply = http.post("/api/chat", json=body).json()
+
+    assert shown.rpartition(LAST["content"])[2].startswith("<|im_end|>\n<|im_start|>assistant")
+    assert len(shown) < len(ENDLESS)
+    left_out = reply["truncated"]
+    assert left_out["prompt_tokens"] - left_out["tokens"] == pytest.approx(reply["prompt_eval_count"], abs=2)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -179,6 +179,26 @@ def test_a_budget_by_any_of_its_names(openai_client: openai.OpenAI, http: httpx.
     assert message["content"] == native["content"]
 
 
+def test_completions_take_efforts_and_budgets_as_chats_do(http: httpx.Client) -> None:
+    def answer(**fields: Any) -> dict[str, Any]:
+        body = {"model": "tiny", "prompt": QUESTION, "temperature": 0, "seed": 1, "max_tokens": 60} | fields
+        response = http.post("/v1/completions", json=body)
+        assert response.status_code == 200, response.text
+        choice: dict[str, Any] = response.json()["choices"][0]
+        return choice
+
+    free, bounded, none = (
+        answer(**fields) for fields in ({"reasoning_effort": "high"}, {"think_budget": 4}, {"reasoning_effort": "none"})
+    )
+
+    assert len(bounded["reasoning"]) < len(free["reasoning"])
+    assert "reasoning" not in none
+    assert none["text"]
+    refused = http.post("/v1/completions", json={"model": "tiny", "prompt": "a", "reasoning_effort": "so"})
+    assert refused.status_code == 400
+    assert "reasoning" in refused.text
+
+
 def test_a_bad_budget_is_refused_by_its_name(http: httpx.Client) -> None:
     response = http.post("/api/chat", json=ask(think_budget=-2))
 

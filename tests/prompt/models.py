@@ -14,6 +14,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
+    name: str = "m"
     facts: Facts
     template: str | None = None  # in Go's language
     config: Config = Config()
@@ -42,6 +43,6 @@ def model(
         capabilities=(), chat_templates=named or {}, fim_tokens=fim_tokens,
     )  # fmt: skip
     return Model(
-        facts=facts, template=go, config=config or Config(), family=family, system=system, messages=messages,
+        name=name, facts=facts, template=go, config=config or Config(), family=family, system=system, messages=messages,
         go_template=go_template,
     )  # fmt: skip
