@@ -33,10 +33,11 @@ class Logprob(msgspec.Struct, frozen=True):
     top: tuple[TopLogprob, ...] = ()
 
 
-class Loading(msgspec.Struct, frozen=True):
+class Loading(msgspec.Struct, frozen=True, omit_defaults=True):
     """The model is on its way into memory, or waits for room there."""
 
     loaded: float  # 0.0 … 1.0
+    position: int = 0  # in the line of those that wait for room, 1 being next; 0: it does not wait
 
 
 class Queued(msgspec.Struct, frozen=True):

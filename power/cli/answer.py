@@ -92,6 +92,8 @@ async def show_all(chunks: AsyncIterator[Chunk], spinner: Spinner, printer: Answ
 def waited_for(progress: Progress) -> str:
     """What a person is told of it."""
     match progress.status:
+        case "loading" if progress.position:
+            return f"{ordinal(progress.position)} in line for memory"
         case "loading":
             return f"loading {progress.loaded:.0%}"
         case "queued":

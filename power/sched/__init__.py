@@ -6,9 +6,10 @@ the mailbox its events arrive in.
 """
 
 from power.sched.mailbox import Mailbox
-from power.sched.models import Models, Use, open_models
+from power.sched.models import Models, open_models
 from power.sched.running import RunningModel
 from power.sched.slots import Sitting
+from power.sched.use import Use
 from power.sched.watch import Watch
 
 __all__ = ["Mailbox", "Models", "RunningModel", "Sitting", "Use", "Watch", "open_models"]

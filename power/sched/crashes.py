@@ -40,7 +40,7 @@ class Crashes:
         """It has died so often in a row, and nothing was answered in between."""
         before = self._records.pop(key, None)
         n_strikes = n_times + (before.n_strikes if before else 0)
-        self._records[key] = Record(n_strikes, now + _pause(n_strikes), why)
+        self._records[key] = Record(n_strikes, now + pause_after(n_strikes), why)
         while len(self._records) > MAX_REMEMBERED:
             del self._records[next(iter(self._records))]
 
@@ -55,15 +55,20 @@ class Crashes:
         """
         record = self._records.get(key)
         if record is not None and record.until > now:
-            seconds = math.ceil(record.until - now)
-            raise Overloaded(
-                f"model '{name}' keeps crashing ({record.n_strikes} times in a row, last: {record.why}); "
-                f"it is tried again in {seconds} seconds",
-                reason="crashing",
-                retry_after=seconds,
-            )
+            raise crashing(name, record.n_strikes, record.why, record.until - now)
 
 
-def _pause(n_strikes: int) -> float:
+def crashing(name: str, n_times: int, why: str, pause: float | None = None) -> Overloaded:
+    """What whoever wants the model is told for so many seconds; None: as many as so many deaths take."""
+    seconds = math.ceil(pause_after(n_times) if pause is None else pause)
+    return Overloaded(
+        f"model '{name}' keeps crashing ({n_times} times in a row, last: {why}); "
+        f"it is tried again in {seconds} seconds",
+        reason="crashing",
+        retry_after=seconds,
+    )
+
+
+def pause_after(n_strikes: int) -> float:
     # The exponent is bounded, since so large a power would overflow.
     return 0.0 if n_strikes < 2 else min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(n_strikes - 2, 30))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from power.config import Config
 from power.errors import BadRequest
 from power.options import LoadOptions
 from power.settings import WIDE_CACHE_TYPES
-from power.worker.wire import Load
+from power.worker.wire import Load, Ready
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -56,6 +57,26 @@ def load_command(stored: StoredModel, wanted: LoadOptions, config: Config) -> Lo
         adapters=tuple((str(path), 1.0) for path in stored.adapters),
         embeds=embeds,
         pooling=wanted.pooling or "",
+    )
+
+
+def serves(load: Load, ready: Ready | None, wanted: LoadOptions) -> bool:
+    """Whether a request with these options needs no other load than `load`, which is done if `ready`."""
+    # One sequence may use all of the pool, an input to embed only its own part.
+    n_ctx_max: float = load.n_ctx if load.embeds else load.n_pool or load.n_ctx * load.n_slots
+    if ready and 0 < ready.n_ctx_train <= (ready.n_ctx if load.embeds else ready.n_ctx_pool):
+        n_ctx_max = math.inf  # what the model was not trained for is not to be had by loading again
+    return (
+        (wanted.num_ctx is None or wanted.num_ctx <= n_ctx_max)
+        and (wanted.num_gpu is None or wanted.num_gpu < 0 or wanted.num_gpu == load.n_gpu_layers)
+        and wanted.num_batch in (None, load.n_batch)
+        and wanted.main_gpu in (None, load.main_gpu)
+        and wanted.use_mmap in (None, load.use_mmap)
+        and wanted.use_mlock in (None, load.use_mlock)
+        and wanted.num_thread in (None, 0, load.n_threads)
+        and wanted.num_thread_batch in (None, 0, load.n_threads_batch)
+        and wanted.flash_attention in (None, load.flash_attention)
+        and wanted.pooling in (None, load.pooling)
     )
 
 

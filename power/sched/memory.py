@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import trio
 from msgspec.structs import replace
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from power.store import StoredModel
 
 
+Beside = Literal["deterministic", "embedding"]
+"""What contexts are for that a model has beside its first one, once somebody wants them."""
+
+
 class Needs(Protocol):
     """What one model would take."""
 
@@ -45,6 +49,10 @@ class Needs(Protocol):
 
     def refusal(self, room: Room) -> LoadFailed:
         """Why it cannot be loaded even with all of `room`."""
+        ...
+
+    def beside(self, kind: Beside, placement: Placement) -> Placement:
+        """What a further context takes where the model is."""
         ...
 
 
@@ -120,6 +128,15 @@ class ModelNeeds:
         host = int(min(room.host, 2**62))
         return LoadFailed(refusal(self._shape, self._serving, found, host, self._projector))
 
+    def beside(self, kind: Beside, placement: Placement) -> Placement:
+        serving = self._serving.apart() if kind == "deterministic" else self._serving.embedding()
+        serving = replace(serving, n_gpu_layers=placement.n_gpu_layers if has_gpu_backend() else 0)
+        found = estimate(self._shape, serving.settings(self._shape))
+        host, *on_gpus = (device.total - device.weights for device in found.devices)
+        total = sum(placement.gpus)
+        gpus = tuple(sum(on_gpus) * taken // total if total else 0 for taken in placement.gpus)
+        return replace(placement, host=host, pinned=host, gpus=gpus)
+
     def _estimate(self, n_gpu_layers: int) -> Estimate:
         serving = replace(self._serving, n_gpu_layers=n_gpu_layers if has_gpu_backend() else 0)
         found = estimate(self._shape, serving.settings(self._shape), self._projector)
@@ -147,6 +164,16 @@ def _measure(stored: StoredModel, load: Load, spread: bool) -> ModelNeeds:
         is_mapped=load.use_mmap and not load.use_mlock,
     )
     return ModelNeeds(shape, Serving.of(load, has_gpu=has_gpu_backend()), projector, draft, wish)
+
+
+def together(model: Placement, beside: Placement) -> Placement:
+    """What both take."""
+    return replace(
+        model,
+        host=model.host + beside.host,
+        pinned=model.pinned + beside.pinned,
+        gpus=tuple(a + b for a, b in zip(model.gpus, beside.gpus, strict=True)),
+    )
 
 
 def left(room: Room, ready: Iterable[Placement], coming: Iterable[Placement], budget: float) -> Room:

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
-from msgspec.structs import replace
 
-from power.claim import ANYBODY, Claim
+from power.config import Config
 from power.errors import LoadFailed, PowerError, WorkerDied
 from power.metrics import Metrics
 from power.options import LoadOptions
+from power.sched.crashes import crashing
 from power.sched.evicting import protection
-from power.sched.mailbox import Mailbox
-from power.sched.placing import Placement
+from power.sched.loads import serves
+from power.sched.memory import Beside, Needs, together
+from power.sched.placing import Placement, placed
 from power.sched.scheduler import Engine, Scheduler, hear
 from power.sched.slots import Crowd
-from power.sched.watch import Watch
-from power.worker.wire import Alive, Load, LoadError, Loading, Question, Ready, Reply, Task
+from power.worker.wire import Alive, Load, LoadError, Loading, Question, Ready, Reply
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 # Deaths in a row, with nothing finished in between, before the model is given up;
 # the pause before the n-th restart is BACK_OFF * 2**(n - 2) seconds, none before the first.
 MAX_DEATHS = 4
+MAX_LOADING_DEATHS = 2  # of those, while it was loading: that may take minutes each time
 BACK_OFF = 0.5
 
 # A process that loads may be silent for so many times `hang_seconds`: while llama.cpp's libraries
@@ -54,30 +55,30 @@ class Model:
         self,
         stored: StoredModel,
         load: Load,
+        config: Config,
         *,
+        needs: Needs,
         placement: Placement,
         launch: Launch,
-        keep_alive: float,
-        load_timeout: float,
-        max_queue: int,
         crowd: Crowd,
-        hang_seconds: float,
         metrics: Metrics,
     ) -> None:
         self.stored = stored
         self.load = load  # as it was wanted
-        self.placement = placement  # where it goes
+        self.needs = needs
+        self.placement = placement  # where it goes, and what it takes there
+        self.beside: set[Beside] = set()  # contexts that it has, or is about to make, beside the first one
         self.has_displaced = False  # another model had to go for it
         self.began_at = trio.current_time()
         self.protected_until = -math.inf  # from being driven out itself
-        self.keep_alive = keep_alive  # seconds
+        self.keep_alive = config.keep_alive  # seconds
         self.scheduler = Scheduler(
             str(stored.name),
             n_slots=load.n_slots,
-            max_waiting=max_queue,
+            max_waiting=config.max_queue,
             metrics=metrics,
             crowd=crowd,
-            hang_seconds=hang_seconds,
+            hang_seconds=config.hang_seconds,
         )
         self.ready: Ready | None = None
         self.ready_at = math.inf  # trio's clock, seconds; the last time a worker became ready
@@ -86,9 +87,10 @@ class Model:
         self.last_used = trio.current_time()
         self.retiring = False  # takes no new users
         self.n_deaths = 0  # of workers, in a row, with nothing finished in between
+        self.death = ""  # why it was given up, if its process kept dying
         self.gone = trio.Event()
-        self._load_timeout = load_timeout  # seconds without progress
-        self._hang_seconds = hang_seconds  # without a sign of life
+        self._load_timeout = config.load_timeout  # seconds without progress
+        self._hang_seconds = config.hang_seconds  # without a sign of life
         self._launch = launch
         self._metrics = metrics.of(str(stored.name))
         self._life = trio.CancelScope()
@@ -149,36 +151,12 @@ class Model:
 
     def serves(self, wanted: LoadOptions) -> bool:
         """Whether a request with these options needs no other load than this one."""
-        load = self.load
-        # One sequence may use all of the pool, an input to embed only its own part.
-        n_ctx_max: float = load.n_ctx if load.embeds else load.n_pool or load.n_ctx * load.n_slots
-        if self.ready and 0 < self.ready.n_ctx_train <= (self.ready.n_ctx if load.embeds else self.ready.n_ctx_pool):
-            n_ctx_max = math.inf  # what the model was not trained for is not to be had by loading again
-        return (
-            (wanted.num_ctx is None or wanted.num_ctx <= n_ctx_max)
-            and (wanted.num_gpu is None or wanted.num_gpu < 0 or wanted.num_gpu == load.n_gpu_layers)
-            and wanted.num_batch in (None, load.n_batch)
-            and wanted.main_gpu in (None, load.main_gpu)
-            and wanted.use_mmap in (None, load.use_mmap)
-            and wanted.use_mlock in (None, load.use_mlock)
-            and wanted.num_thread in (None, 0, load.n_threads)
-            and wanted.num_thread_batch in (None, 0, load.n_threads_batch)
-            and wanted.flash_attention in (None, load.flash_attention)
-            and wanted.pooling in (None, load.pooling)
-        )
+        return serves(self.load, self.ready, wanted)
 
-    @asynccontextmanager
-    async def generate(
-        self,
-        task: Task,
-        on_end: Callable[[], None],
-        claim: Claim = ANYBODY,
-        deadline: float = math.inf,
-        watch: Watch | None = None,
-    ) -> AsyncIterator[Mailbox]:
-        """A slot of this model; see `Scheduler.generate`."""
-        async with self.scheduler.generate(task, on_end, claim, deadline, watch) as mailbox:
-            yield mailbox
+    def extend(self, kind: Beside, more: Placement) -> None:
+        """It is about to make a further context, which takes so much."""
+        self.beside.add(kind)
+        self.placement = together(self.placement, more)
 
     async def ask(self, question: Question) -> Reply:
         """What the model's vocabulary makes of it; see `Scheduler.ask`. Waits for the model."""
@@ -214,11 +192,6 @@ class Model:
         self.scheduler.close(self._error or LoadFailed(f"model '{self.stored.name}' was unloaded"))
         self.gone.set()
 
-    @property
-    def death(self) -> str:
-        """Why it was given up, if its process kept dying; else empty."""
-        return str(self._error) if self.n_deaths and self._error else ""
-
     async def _supervise(self) -> None:
         while self._error is None:
             finished = self.scheduler.n_finished
@@ -229,7 +202,6 @@ class Model:
                 self._bury(_first(group, WorkerDied))
             except* LoadFailed as group:
                 self._error = _first(group, LoadFailed)
-                self.n_deaths += isinstance(self._error.__cause__, WorkerDied)
                 log.error("%s", self._error)
             if self._error is None:
                 await trio.sleep(BACK_OFF * 2 ** (self.n_deaths - 2) if self.n_deaths > 1 else 0)
@@ -250,11 +222,7 @@ class Model:
         await engine.send(placed(self.load, self.placement))
         with trio.move_on_after(self._load_timeout) as patience:
             while True:
-                try:
-                    events = await hear(engine, LOADING_SILENCE * self._hang_seconds)
-                except WorkerDied as error:
-                    raise LoadFailed(f"model '{self.stored.name}' could not be loaded: {error}") from error
-                for event in events:
+                for event in await hear(engine, LOADING_SILENCE * self._hang_seconds):
                     match event:
                         case Alive():
                             continue
@@ -274,21 +242,16 @@ class Model:
 
     def _bury(self, error: WorkerDied) -> None:
         log.error("%s: %s (%d in a row)", self.stored.name, error, self.n_deaths)
-        self.ready = None
+        was_loading, self.ready = self.ready is None, None
         self.progress = 0.0
         self._metrics.restarts.inc()
         self.scheduler.lost(error)
-        if self.n_deaths >= MAX_DEATHS:
-            self._error = WorkerDied(f"{error}; given up after {self.n_deaths} deaths in a row", error.exit_status)
-
-
-def placed(load: Load, placement: Placement) -> Load:
-    """What the worker is told, once it is known where the model goes."""
-    if not placement.gpus:
-        return load  # nobody knows of GPUs: llama.cpp does as it was asked
-    if placement.gpu is None:
-        return replace(load, n_gpu_layers=placement.n_gpu_layers, is_split=True)
-    return replace(load, n_gpu_layers=placement.n_gpu_layers, main_gpu=placement.gpu, is_split=False)
+        if self.n_deaths >= (MAX_LOADING_DEATHS if was_loading else MAX_DEATHS):
+            self.death = f"{error}{' while loading' * was_loading}"
+            # For whoever waits: what was being answered has failed by now, and has been told.
+            self._error = crashing(str(self.stored.name), self.n_deaths, self.death)
+        elif self._settled.is_set():
+            self._settled = trio.Event()
 
 
 def _first(group: BaseExceptionGroup[E], kind: type[E]) -> E:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from power.gguf.memory import Estimate
+from power.worker.wire import Load
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -112,3 +113,12 @@ def _placed(found: Estimate, wish: Wish, *, gpu: int | None, gpus: tuple[int, ..
     host = found.cpu.total
     pinned = host - (found.cpu.weights if wish.is_mapped else 0)
     return Placement(n_gpu_layers=n, gpu=gpu, host=host, pinned=pinned, gpus=gpus)
+
+
+def placed(load: Load, placement: Placement) -> Load:
+    """What the worker is told, once it is known where the model goes."""
+    if not placement.gpus:
+        return load  # nobody knows of GPUs: llama.cpp does as it was asked
+    if placement.gpu is None:
+        return msgspec.structs.replace(load, n_gpu_layers=placement.n_gpu_layers, is_split=True)
+    return msgspec.structs.replace(load, n_gpu_layers=placement.n_gpu_layers, main_gpu=placement.gpu, is_split=False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import trio
@@ -69,6 +69,15 @@ class Engine(Protocol):
         ...
 
 
+class Turn(NamedTuple):
+    """How a task is to be queued, and who is to know of it."""
+
+    on_end: Callable[[], None]  # called once, as soon as the model has nothing more to do for it
+    claim: Claim = ANYBODY
+    deadline: float = math.inf  # for its slot, trio's clock
+    watch: Watch | None = None  # sees its place from then on
+
+
 class Answer:
     """What one question waits for."""
 
@@ -118,29 +127,20 @@ class Scheduler:
         self._questions = trio.CapacityLimiter(MAX_QUESTIONS)
 
     @asynccontextmanager
-    async def generate(
-        self,
-        task: Task,
-        on_end: Callable[[], None],
-        claim: Claim = ANYBODY,
-        deadline: float = math.inf,
-        watch: Watch | None = None,
-    ) -> AsyncIterator[Mailbox]:
+    async def generate(self, task: Task, turn: Turn) -> AsyncIterator[Mailbox]:
         """A slot for `task` (its id is given here); leaving the block gives it back.
 
-        `on_end` is called once, as soon as the model has nothing more to do for
-        it: that may be long before the block is left, if the reader is slow.
-        `watch` sees its place from now on.
+        The model may be done with it long before the block is left, if the reader is slow.
 
         Raises:
-            Overloaded: the queue is full, or no slot was free by `deadline` (trio's clock).
+            Overloaded: the queue is full, or no slot was free in time.
         """
-        place = self.table.take(task, on_end, claim)
-        if watch is not None:
-            watch.place = place
+        place = self.table.take(task, turn.on_end, turn.claim)
+        if turn.watch is not None:
+            turn.watch.place = place
         self._seat()
         try:
-            await self._wait_slot(place, deadline)
+            await self._wait_slot(place, turn.deadline)
             yield place.mailbox
         finally:
             self._give_back(place)

@@ -7,6 +7,7 @@ needs is left on it as the request moves on: its model, then its place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from power.events import Loading, Prefill, Progress, Queued
@@ -20,14 +21,14 @@ class Watch:
     """A look at one request; `look` may be called at any time, and as often as one likes."""
 
     def __init__(self) -> None:
-        self.is_in_line = False  # for a model; it may turn out to be in memory
+        self.position: Callable[[], int] | None = None  # in the line for memory, while it stands there
         self.model: Model | None = None
         self.place: Place | None = None
 
     def look(self) -> Progress | None:
         """Where the request stands; None: there is nothing to tell just now."""
         if self.model is None:
-            return Loading(0.0) if self.is_in_line else None
+            return Loading(0.0, self.position()) if self.position else None
         if self.model.ready is None:
             return Loading(round(self.model.progress, 3))
         if self.place is None:

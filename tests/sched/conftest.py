@@ -14,6 +14,7 @@ from power.errors import LoadFailed
 from power.metrics import Metrics
 from power.options import Sampling
 from power.sched import Models, open_models
+from power.sched.memory import Beside
 from power.sched.placing import Placement, Room
 from power.worker.wire import Load, Start
 
@@ -28,8 +29,8 @@ def stored(name: str) -> Any:
     )
 
 
-def start(n_predict: int = 3) -> Start:
-    return Start(id=0, prompt=("hello",), sampling=Sampling(), n_predict=n_predict, n_ctx=0)
+def start(n_predict: int = 3, **changes: Any) -> Start:
+    return Start(id=0, prompt=("hello",), sampling=Sampling(), n_predict=n_predict, n_ctx=0, **changes)
 
 
 @pytest.fixture
@@ -58,15 +59,19 @@ class FakeMemory:
 
     async def measure(self, stored: Any, load: Load) -> FakeNeeds:
         await trio.lowlevel.checkpoint()
-        return FakeNeeds(self._script.takes.get(stored.name, 0))
+        return FakeNeeds(self._script.takes.get(stored.name, 0), self._script)
 
     def room(self) -> Room:
         return Room(self._script.host_bytes)
 
 
 class FakeNeeds:
-    def __init__(self, n_bytes: int) -> None:
+    def __init__(self, n_bytes: int, script: Script) -> None:
         self._n_bytes = n_bytes
+        self._script = script
+
+    def beside(self, kind: Beside, placement: Placement) -> Placement:
+        return Placement(n_gpu_layers=0, host=self._script.takes_beside, pinned=0)
 
     def place(self, room: Room, *, partly: bool) -> Placement | None:
         # Mapped to the last byte: what is free does not change when it comes or goes.

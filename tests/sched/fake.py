@@ -43,6 +43,7 @@ class Script:
     die_loading: int = 0  # how many workers die before they are ready
     host_bytes: float = float("inf")
     takes: dict[str, int] = field(default_factory=dict)  # bytes, by model
+    takes_beside: int = 0  # bytes, any further context of any model
     token_seconds: float = 1.0
     die_at: list[float] = field(default_factory=list)  # seconds into the n-th worker's serving life
     alive_seconds: float | None = None  # `Alive` is said this often within a step

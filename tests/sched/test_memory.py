@@ -13,9 +13,8 @@ import pytest
 from power.config import Config
 from power.errors import LoadFailed
 from power.sched.gpus import Gpu
-from power.sched.memory import MachineMemory, all_of, left
-from power.sched.model import placed
-from power.sched.placing import Placement, Room
+from power.sched.memory import MachineMemory, all_of, left, together
+from power.sched.placing import Placement, Room, placed
 from power.worker.wire import Load
 from tests.gguf.shapes import SHAPES, write_shape
 from tests.support import TINY
@@ -106,6 +105,19 @@ async def test_a_draft_model_counts_too_and_a_broken_one_is_told(tmp_path: Path)
     small.write_bytes(b"GGUF" + bytes(40))
     with pytest.raises(LoadFailed, match=r"unable to load model: small\.gguf: "):
         await admit(memory, stored(large), load_of(large, draft=str(small)))
+
+
+async def test_further_contexts_take_their_caches_and_no_weights(tmp_path: Path) -> None:
+    large = write_shape(tmp_path / "large.gguf", SHAPES["llama 2 7B"])
+    memory = machine(None)
+    needs = await memory.measure(stored(large), load_of(large, n_ctx=1024))
+    placement = needs.place(memory.room(), partly=True)
+    assert placement is not None
+    alone, vectors = needs.beside("deterministic", placement), needs.beside("embedding", placement)
+
+    assert 0.5 * GIB < alone.host < 0.75 * GIB  # 1024 tokens of 512 KiB, and what computing takes
+    assert 0.5 * GIB < vectors.host < 2 * GIB
+    assert together(placement, alone).pinned == placement.pinned + alone.host
 
 
 async def test_where_nobody_knows_what_there_is_all_come_in(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from power.claim import ANYBODY, Claim
 from power.errors import BadRequest, LoadFailed, Overloaded, PowerError, ReaderTooSlow, WorkerDied
-from power.events import Loading, Queued
+from power.events import Loading, Progress, Queued
 from power.options import LoadOptions
 from power.sched import Mailbox, Models, Watch
 from power.sched import scheduler as scheduler_module
@@ -347,6 +347,34 @@ async def test_memory_of_a_busy_model_is_waited_for(autojump_clock: MockClock, m
         assert len(answers[0].split()) == 50
 
 
+async def test_a_watch_sees_the_place_in_the_line_for_memory(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.host_bytes, script.takes = 10, {"a": 6, "b": 6, "c": 6}
+    watches = {"b": Watch(), "c": Watch()}
+    looks: dict[str, list[Progress | None]] = {"b": [], "c": []}
+
+    async def wait(name: str) -> None:
+        async with m.acquire(stored(name), ANY, watch=watches[name]) as use, use.generate(start()) as mailbox:
+            await read(mailbox)
+
+    async with models() as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m, "a", 5)
+        await trio.sleep(0.5)
+        for name in watches:
+            nursery.start_soon(wait, name)
+            await trio.sleep(0.1)
+        for _ in range(20):
+            await trio.sleep(0.5)
+            for name, watch in watches.items():
+                looks[name].append(watch.look())
+
+    assert looks["b"][0] == Loading(0.0, position=1)
+    assert looks["c"][0] == Loading(0.0, position=2)
+    assert Loading(0.0, position=1) in looks["c"]
+    assert any(isinstance(look, Loading) and look.loaded and not look.position for look in looks["c"])
+
+
 async def test_a_model_that_is_always_busy_does_not_shut_others_out(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
@@ -557,21 +585,76 @@ async def test_a_model_that_was_given_up_is_left_alone_for_a_while(
         assert await ask(m) == "1 2 3 "
 
 
+async def test_a_model_that_dies_once_while_it_loads_is_loaded_again_for_those_who_wait(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_loading = 1
+    async with models() as m:
+        assert await ask(m) == "1 2 3 "
+        assert script.n_launched == 2
+
+
 async def test_a_model_that_dies_while_it_loads_is_left_alone_after_the_second_time(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
     script.die_loading = 2
     async with models() as m:
-        for _ in range(2):
-            with pytest.raises(LoadFailed, match="told to die"):
+        for _ in range(2):  # who waited for it, and who comes then
+            with pytest.raises(Overloaded, match=r"2 times in a row, last: .*told to die while loading") as caught:
                 await ask(m)
             await trio.testing.wait_all_tasks_blocked()
-        with pytest.raises(Overloaded, match="2 times in a row") as caught:
-            await ask(m)
+        assert script.n_launched == 2
 
         await trio.sleep(caught.value.retry_after)
 
         assert await ask(m) == "1 2 3 "
+
+
+async def test_a_question_waits_while_a_dead_worker_is_replaced(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [0.5]
+    async with models() as m, m.acquire(stored("m"), ANY) as use, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m)
+        await trio.sleep(1.6)  # loaded in one second, dead after half of another
+
+        assert use.model.ready is None
+        assert (await use.model.wait_ready()).n_ctx > 0
+
+
+async def test_a_context_that_is_made_on_demand_has_to_fit_and_counts_from_then_on(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.host_bytes, script.takes, script.takes_beside = 100, {"a": 60, "b": 40}, 30
+    async with models(keep_alive=100) as m:
+        assert await ask(m, "a") == "1 2 3 "
+        async with m.acquire(stored("a"), ANY) as use:
+            for _ in range(2):  # it has one the second time
+                async with use.another().generate(start(deterministic=True)):
+                    assert use.model.placement.host == 90
+        assert await ask(m, "b") == "1 2 3 "
+        assert [str(running.model.name) for running in m.running()] == ["b"]
+
+        script.takes["c"] = 50
+        assert await ask(m, "c") == "1 2 3 "
+        async with m.acquire(stored("c"), ANY) as use:
+            with pytest.raises(Overloaded, match="for a context of its own for deterministic requests") as caught:
+                async with use.generate(start(deterministic=True)):
+                    pass
+        assert caught.value.reason == "memory"
+
+
+async def test_a_context_that_does_not_fit_beside_its_model_alone_is_refused(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.host_bytes, script.takes, script.takes_beside = 100, {"a": 60}, 50
+    async with models() as m, m.acquire(stored("a"), ANY) as use:
+        with pytest.raises(LoadFailed, match="deterministic"):
+            async with use.another().generate(start(deterministic=True)):
+                pass
+
+        async with use.generate(start()) as mailbox:
+            assert await read(mailbox) == "1 2 3 "
 
 
 async def test_a_model_that_dies_of_how_it_is_loaded_is_not_kept_from_those_who_load_it_otherwise(
@@ -580,11 +663,9 @@ async def test_a_model_that_dies_of_how_it_is_loaded_is_not_kept_from_those_who_
     script.die_loading = 2
     async with models() as m:
         for _ in range(2):
-            with pytest.raises(LoadFailed, match="told to die"):
+            with pytest.raises(Overloaded, match="2 times in a row"):
                 await ask(m, num_batch=1)
             await trio.testing.wait_all_tasks_blocked()
-        with pytest.raises(Overloaded, match="2 times in a row"):
-            await ask(m, num_batch=1)
 
         assert await ask(m) == "1 2 3 "
 
@@ -616,11 +697,10 @@ async def test_a_worker_that_hangs_while_it_loads_is_not_waited_for_as_long_as_o
 ) -> None:
     script.hang_loading = True
     async with models(hang_seconds=30, load_timeout=300) as m:
-        with pytest.raises(LoadFailed, match=r"could not be loaded: .* hung: no sign of life for 90 seconds"):
-            await ask(m)
-
-        assert trio.current_time() == 90
         assert await ask(m) == "1 2 3 "
+
+        assert 90 < trio.current_time() < 100  # and then another one loaded it
+        assert script.n_killed == 1
 
 
 async def test_a_long_step_is_no_hang_as_long_as_there_are_signs_of_life(

@@ -90,6 +90,16 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
             n_draft=load.n_drafts,
         )
 
+    def apart(self) -> Serving:
+        """The second context that it makes for sequences which nothing else may have a part in."""
+        return msgspec.structs.replace(
+            self, n_slots=1, n_pool=0, n_batch=max(self.n_batch, self.n_slots + 1), n_draft=0
+        )
+
+    def embedding(self) -> Serving:
+        """The second context that a model makes which generates, when it is asked for vectors."""
+        return msgspec.structs.replace(self, embeds=True)
+
     def settings(self, shape: ModelShape) -> Settings:
         """The context that the worker makes of it for this model."""
         n_ctx = min(self.n_ctx, shape.n_ctx_train) if shape.n_ctx_train else self.n_ctx
