@@ -82,7 +82,8 @@ async def embed(power: Power, request: Embedding) -> Vectors:
         power.models.acquire(stored, options.load, request.keep_alive, request.claim) as use,
         use.generate(command) as mailbox,
     ):
-        rows, n_tokens = await _collect(mailbox)
+        accepted_at, rows, n_tokens = await _collect(mailbox)
+        power.metrics.accepted(str(stored.name), accepted_at - started)
         ready_at = use.model.ready_at
     now = trio.current_time()
     loaded = min(max(started, ready_at), now)
@@ -107,16 +108,20 @@ def _check(stored: StoredModel, request: Embedding) -> None:
         raise BadRequest(f'"{request.model}" does not support reranking', field="model")
 
 
-async def _collect(mailbox: Mailbox) -> tuple[list[bytes], int]:
+async def _collect(mailbox: Mailbox) -> tuple[float, list[bytes], int]:
+    """When it got its slot (trio's clock), its rows, and how many tokens they are made of."""
     rows: list[bytes] = []
+    accepted_at: float | None = None
     while True:
         match await mailbox.get():
             case wire.Accepted():
                 rows.clear()  # again, from the worker that took over from one that died
+                accepted_at = trio.current_time() if accepted_at is None else accepted_at
             case wire.Embedded(n_tokens=counts, n_dims=n_dims, vectors=vectors):
                 size = 4 * n_dims
                 rows += [vectors[start : start + size] for start in range(0, size * len(counts), size)]
             case wire.Done(n_prompt=n_prompt):
-                return rows, n_prompt
+                assert accepted_at is not None
+                return accepted_at, rows, n_prompt
             case event:
                 raise AssertionError(f"an embedding brought {event}")

@@ -6,7 +6,8 @@ up.  Counters say what happened since the start, gauges what is so now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -28,6 +29,56 @@ ALIASES = {
 }
 
 
+_Kind = Callable[..., Counter | Gauge | Histogram]
+_Latency: _Kind = partial(Histogram, buckets=_LATENCY)
+_MODEL = ("model",)
+# By the attribute that has it: its kind, its name (a counter's page adds `_total`), what it says, its labels.
+_TABLE: dict[str, tuple[_Kind, str, str, tuple[str, ...]]] = {
+    "requests": (Counter, "power_requests", "HTTP requests answered", ("route", "status")),
+    "running": (Gauge, "power_requests_running", "sequences in a slot", _MODEL),
+    "waiting": (Gauge, "power_requests_waiting", "requests waiting for a slot", _MODEL),
+    "clients_waiting": (Gauge, "power_clients_waiting", "clients with a request waiting for a slot", _MODEL),
+    "oldest_wait": (Gauge, "power_queue_oldest_seconds", "how long the request waits that came first", _MODEL),
+    "kv_cache_usage": (Gauge, "power_kv_cache_usage", "of the KV cache, what running sequences use (0 to 1)", _MODEL),
+    "generations": (
+        Counter,
+        "power_generations",
+        "sequences that had a slot, by how they ended: finished, cancelled (hang-up), failed",
+        ("model", "outcome"),
+    ),
+    "rejected": (Counter, "power_requests_rejected", "requests that got a 503 and Retry-After", ("reason",)),
+    "tokens": (
+        Counter,
+        "power_tokens",
+        "usage of finished requests: prompt, of those cached, generated",
+        ("model", "kind"),
+    ),
+    "drafts": (
+        Counter,
+        "power_draft_tokens",
+        "tokens guessed ahead by lookup or a draft model: drafted, of those accepted",
+        ("model", "kind", "source"),
+    ),
+    "paused": (Gauge, "power_sequences_paused", "sequences that wait for room in the KV cache to go on", _MODEL),
+    "pauses": (
+        Counter,
+        "power_sequence_pauses",
+        "times a sequence had to give its room in the KV cache to others",
+        _MODEL,
+    ),
+    "decoded": (Counter, "power_decoded_tokens", "tokens as they were streamed, finished or not", _MODEL),
+    "discarded": (Counter, "power_discarded_tokens", "tokens computed for requests that were cancelled", _MODEL),
+    "prefill": (_Latency, "power_prefill_seconds", "from the slot to the first token", _MODEL),
+    "decode": (_Latency, "power_decode_seconds", "from the first token to the last", _MODEL),
+    "queued": (_Latency, "power_queue_seconds", "from the request to its slot, loading included", _MODEL),
+    "load": (_Latency, "power_model_load_seconds", "loading a model", _MODEL),
+    "truncated": (Counter, "power_prompts_truncated", "prompts that did not fit and lost their oldest part", _MODEL),
+    "loaded": (Gauge, "power_models_loaded", "models in memory", ()),
+    "evictions": (Counter, "power_model_evictions", "models unloaded for another one", ()),
+    "restarts": (Counter, "power_worker_restarts", "workers that died and were restarted", _MODEL),
+}
+
+
 class ModelMetrics:
     """One model's children of the metrics below, looked up once."""
 
@@ -37,6 +88,8 @@ class ModelMetrics:
         self.clients_waiting = metrics.clients_waiting.labels(model)
         self.oldest_wait = metrics.oldest_wait.labels(model)
         self.kv_cache_usage = metrics.kv_cache_usage.labels(model)
+        self.paused = metrics.paused.labels(model)
+        self.pauses = metrics.pauses.labels(model)
         self.cancelled = metrics.generations.labels(model, "cancelled")
         self.failed = metrics.generations.labels(model, "failed")
         self._finished = metrics.generations.labels(model, "finished")
@@ -77,73 +130,35 @@ class ModelMetrics:
 class Metrics:
     """Every metric of a server."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        model = ["model"]
-        self.requests = Counter("power_requests", "HTTP requests answered", ["route", "status"], registry=registry)
-        self.running = Gauge("power_requests_running", "sequences in a slot", model, registry=registry)
-        self.waiting = Gauge("power_requests_waiting", "requests waiting for a slot", model, registry=registry)
-        self.clients_waiting = Gauge(
-            "power_clients_waiting", "clients with a request waiting for a slot", model, registry=registry
-        )
-        self.oldest_wait = Gauge(
-            "power_queue_oldest_seconds", "how long the request waits that came first", model, registry=registry
-        )
-        self.kv_cache_usage = Gauge(
-            "power_kv_cache_usage", "of the KV cache, what running sequences use (0 to 1)", model, registry=registry
-        )
-        self.generations = Counter(
-            "power_generations",
-            "sequences that had a slot, by how they ended: finished, cancelled (hang-up), failed",
-            ["model", "outcome"],
-            registry=registry,
-        )
-        self.rejected = Counter(
-            "power_requests_rejected", "requests that got a 503 and Retry-After", ["reason"], registry=registry
-        )
-        self.tokens = Counter(
-            "power_tokens",
-            "usage of finished requests: prompt, of those cached, generated",
-            ["model", "kind"],
-            registry=registry,
-        )
-        self.drafts = Counter(
-            "power_draft_tokens",
-            "tokens guessed ahead by lookup or a draft model: drafted, of those accepted",
-            ["model", "kind", "source"],
-            registry=registry,
-        )
-        self.decoded = Counter(
-            "power_decoded_tokens", "tokens as they were streamed, finished or not", model, registry=registry
-        )
-        self.discarded = Counter(
-            "power_discarded_tokens", "tokens computed for requests that were cancelled", model, registry=registry
-        )
-        self.prefill = Histogram(
-            "power_prefill_seconds", "from the slot to the first token", model, buckets=_LATENCY, registry=registry
-        )
-        self.decode = Histogram(
-            "power_decode_seconds", "from the first token to the last", model, buckets=_LATENCY, registry=registry
-        )
-        self.queued = Histogram(
-            "power_queue_seconds",
-            "from the request to its slot, loading included",
-            model,
-            buckets=_LATENCY,
-            registry=registry,
-        )
-        self.load = Histogram("power_model_load_seconds", "loading a model", model, buckets=_LATENCY, registry=registry)
-        self.truncated = Counter(
-            "power_prompts_truncated", "prompts that did not fit and lost their oldest part", model, registry=registry
-        )
-        self.loaded = Gauge("power_models_loaded", "models in memory", registry=registry)
-        self.evictions = Counter("power_model_evictions", "models unloaded for another one", registry=registry)
-        self.restarts = Counter(
-            "power_worker_restarts", "workers that died and were restarted", model, registry=registry
-        )
+    requests: Counter
+    generations: Counter
+    rejected: Counter
+    tokens: Counter
+    drafts: Counter
+    pauses: Counter
+    decoded: Counter
+    discarded: Counter
+    truncated: Counter
+    evictions: Counter
+    restarts: Counter
+    running: Gauge
+    waiting: Gauge
+    clients_waiting: Gauge
+    oldest_wait: Gauge
+    kv_cache_usage: Gauge
+    paused: Gauge
+    loaded: Gauge
+    prefill: Histogram
+    decode: Histogram
+    queued: Histogram
+    load: Histogram
 
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for attribute, (kind, name, help, labels) in _TABLE.items():
+            setattr(self, attribute, kind(name, help, labels, registry=self.registry))
         self._labels: set[str] = set()
-        registry.register(_Aliases(self.running, self.waiting, self.kv_cache_usage))
+        self.registry.register(_Aliases(self.running, self.waiting, self.kv_cache_usage))
 
     def of(self, model: str) -> ModelMetrics:
         return ModelMetrics(self, self._label(model))

@@ -37,6 +37,7 @@ from power.worker.wire import (
     Done,
     Embedded,
     Event,
+    Paused,
     Piece,
     Prefilled,
     Question,
@@ -199,6 +200,7 @@ class Scheduler:
     def lost(self, error: PowerError) -> None:
         """The worker died: fail what had begun to stream, keep the rest for the next worker."""
         self._metrics.failed.inc(self.table.lost(error))
+        self._metrics.paused.set(0)
         self._report()
 
     def turn_away(self, error: PowerError) -> None:
@@ -207,6 +209,8 @@ class Scheduler:
         self._report()
 
     def close(self, error: PowerError) -> None:
+        """Nothing more will be done here."""
+        self._metrics.paused.set(0)
         self._metrics.failed.inc(self.table.close(error))
         self._report()
 
@@ -274,6 +278,9 @@ class Scheduler:
                 self._seat()
             case Alive():
                 pass
+            case Paused(n_now, n_new):
+                self._metrics.paused.set(n_now)
+                self._metrics.pauses.inc(n_new)
             case Embedded(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)

@@ -27,7 +27,7 @@ from power.worker.prefix import Rows
 from power.worker.sampler import NothingToSample
 from power.worker.sequence import Sequence
 from power.worker.slots import Slots
-from power.worker.wire import Event, Piece, Refused, Step
+from power.worker.wire import Event, Paused, Piece, Refused, Step
 
 # Tokens that a sequence should be able to add before anyone has to pause: pausing after each would be all work and
 # no play.
@@ -66,6 +66,8 @@ class Lane:
         self._memory = Memory(llama, rows, disk)
         self._shares = shares
         self._drafting = Drafting(llama, draft_model)
+        self._told = 0  # sequences that pause, as the server knows
+        self._n_pauses = 0  # since then
         self.slots = Slots(llama.weights.load, rows, self._memory)
 
     def __len__(self) -> int:
@@ -88,6 +90,15 @@ class Lane:
             self._remove(sequence)
             return [sequence.done()]
         return []
+
+    def news(self) -> list[Event]:
+        """Whether others pause now than did when this was last asked."""
+        n_now = sum(sequence.has_paused for sequence in self.waiting)
+        if n_now == self._told and not self._n_pauses:
+            return []
+        paused = Paused(n_now, self._n_pauses)
+        self._told, self._n_pauses = n_now, 0
+        return [paused]
 
     def step(self) -> list[Event]:
         """Decode some tokens of every sequence that can go on."""
@@ -140,6 +151,7 @@ class Lane:
         self._memory.do(self._rows.park(sequence.row))
         sequence.give_row()
         insort(self.waiting, sequence, key=lambda s: s.id)
+        self._n_pauses += 1
 
     def _shift(self, sequence: Sequence) -> None:
         """Let a sequence go on that has filled its context."""

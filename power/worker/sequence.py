@@ -35,6 +35,7 @@ class Sequence:
         row: where its tokens are in the KV cache; -1: nowhere, it waits.
         tokens: prompt and answer; the first `n_past` of them are in the row.
         n_passed_over: steps since it last had a part in one.
+        has_paused: whether it had to give its row back once.
         ended: why it has ended, once it has.
         trust: how far drafts that were looked up for it can be trusted.
         model_trust: how far those of a draft model.
@@ -51,7 +52,7 @@ class Sequence:
         self._n_prompt = len(prompt)
         self._n_cached = 0
         self._is_accepted = False
-        self._has_paused = False
+        self.has_paused = False
         self._wants_tokens = start.want_tokens
         self._wants_progress = start.want_progress
         self._n_generated = 0
@@ -89,19 +90,19 @@ class Sequence:
         """The row holds the first `n_past` tokens already."""
         self.row = row
         self.n_past = n_past
-        if not self._has_paused:
+        if not self.has_paused:
             self._n_cached = n_past
 
     def catch_up(self, n_past: int) -> None:
         """Others have computed so much of what it has in common with them."""
-        if not self._has_paused:
+        if not self.has_paused:
             self._n_cached += n_past - self.n_past
         self.n_past = n_past
 
     def give_row(self) -> None:
         """It has no row any more; what it will find cached later is its own work."""
         self.row, self.n_past = -1, 0
-        self._has_paused = True
+        self.has_paused = True
 
     @property
     def overflows(self) -> bool:

@@ -15,6 +15,7 @@ The conversation::
       <------ Prefilled(id)*  if that was asked for
       <---------- Step* (pieces of many ids at once)
       <--------------------------- Done(id)
+      <---------- Paused   how many wait for room that had some
       <--------------------------- Alive   while it works and has nothing else to say
       Cancel(id) ---------------------------->   any time; a late id finds nobody
       <--------------------------- Done(id, "cancel") if it was still there
@@ -251,6 +252,13 @@ class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
     vectors: bytes  # float32, little-endian, shape (len(n_tokens), n_dims)
 
 
+class Paused(msgspec.Struct, frozen=True, tag="paused"):
+    """Sequences had to give their room in the KV cache to others, or have got it back."""
+
+    n_now: int  # that are without
+    n_new: int  # times that it has happened since this was last told
+
+
 class Alive(msgspec.Struct, frozen=True, tag="alive"):
     """The process works, though it has nothing to tell."""
 
@@ -295,6 +303,7 @@ Event = (
     | Counted
     | Detokenized
     | SlotActed
+    | Paused
 )
 
 Message = TypeVar("Message")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from power.metrics import MAX_MODELS, OTHER_MODELS, Metrics
@@ -51,6 +52,33 @@ async def test_the_sums_are_those_of_the_usage_that_clients_were_told(serving: S
     assert (tokens["prompt"], tokens["generated"]) == (usage["prompt"], usage["generated"])
     assert found["power_generations_total"]["tiny:latest", "finished"] == 5
     assert found["power_decoded_tokens_total"]["tiny:latest",] >= usage["generated"]
+
+
+async def test_pauses_for_want_of_room_in_the_cache_are_counted(serving: Serve, endless: Path) -> None:
+    options = {"num_predict": 200, "temperature": 0}
+
+    async def generate(number: int) -> None:
+        body = {"model": "m", "prompt": f"{number}", "raw": True, "stream": False, "options": options}
+        answers.append((await client.post("/api/generate", json=body)).json())
+
+    answers: list[dict[str, Any]] = []
+    async with serving({"m": endless}, num_parallel=4, context_length=512, pool_tokens=512) as client:
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(generate, number)
+        found = await numbers(client)
+
+    assert [answer["eval_count"] for answer in answers] == [200] * 4  # of room for 512 altogether
+    assert found["power_sequence_pauses_total"]["m:latest",] > 0
+    assert found["power_sequences_paused"]["m:latest",] == 0
+
+
+async def test_the_wait_of_embeddings_is_counted(serving: Serve) -> None:
+    async with serving() as client:
+        await client.post("/api/embed", json={"model": "tiny", "input": ["a", "b"]})
+        found = await numbers(client)
+
+    assert found["power_queue_seconds_count"]["tiny:latest",] == 1
 
 
 async def test_routers_find_the_gauges_they_look_for(serving: Serve) -> None:
