@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.grammar import AnswerReader, parse_gbnf
-from power.grammar.dialects import HERMES, Dialect, Syntax
+from power.grammar.dialects import HERMES, Dialect, Syntax, written
 from power.grammar.dialects.constrain import calls_grammar
 from power.grammar.dialects.free import lazy_grammar
 from power.grammar.dialects.writing import write_calls
@@ -199,6 +199,74 @@ def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, hea
     assert not engine.accepts(lazy, f"{header.replace('get_a', 'get_b')}{{}}")
     said = "hm<|end|><|start|>assistant<|channel|>final<|message|>Write to=functions.get_b."
     assert engine.accepts(lazy, said if "analysis" in begun else f"<|channel|>analysis<|message|>{said}")
+
+
+BOUND: dict[str, Any] = {
+    "code": {"type": "string", "pattern": "^[A-Z]{2}-[0-9]+$"},
+    "day": {"type": "string", "format": "date"},
+    "name": {"type": "string", "minLength": 2, "maxLength": 6},
+    "note": {"type": "string", "maxLength": 200},
+    "has": {"type": "string", "pattern": "b<"},
+    "unit": {"enum": ["c", "f"]},
+    "level": {"type": "integer", "minimum": 3, "maximum": 12},
+    "ratio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "tags": {"type": "array", "items": {"$ref": "#/$defs/tag"}, "minItems": 1, "maxItems": 2},
+}
+GOOD: dict[str, list[Any]] = {
+    "code": ["AB-1", "ZZ-123"],
+    "day": ["2024-02-29"],
+    "name": ["ab", "abcdef", "a b é"],
+    "note": ["", "so " * 60],
+    "has": ["ab< c", "b<", "b<b<"],
+    "unit": ["c", "f"],
+    "level": [3, 10, 12],
+    "ratio": [0.5, 1],
+    "tags": [["ab"], ["ab", "abc"]],
+}
+BAD: dict[str, list[Any]] = {
+    "code": ["", "AB-", "ab-1", "AB-1 "],
+    "day": ["2023-02-29", "today"],
+    "name": ["a", "abcdefg"],
+    "note": ["so " * 67],
+    "has": ["", "b", "<b"],
+    "unit": ["k", ""],
+    "level": [2, 13, 100],
+    "ratio": [0, 1.5, -1],
+    "tags": [[], ["ab", "ab", "ab"], ["a"]],
+}
+
+
+@pytest.mark.parametrize("key", BOUND)
+def test_what_a_schema_says_of_texts_and_numbers_holds_in_every_syntax(engine: Engine, key: str) -> None:
+    tags = {"tag": {"type": "string", "minLength": 2}}
+    schema = {"type": "object", "properties": {key: BOUND[key]}, "required": [key], "$defs": tags}
+    for dialect in dialects():
+        if dialect.escaped:  # the arguments are any string then
+            continue
+        grammar = calls_grammar(dialect, [{"name": "find_it", "parameters": schema}], parallel=False, must=True)
+
+        def call(value: Any, dialect: Dialect = dialect) -> str:
+            return write_calls(dialect, [ToolCall(name="find_it", arguments={key: value}, id="a1b2c3d4e")])
+
+        for value in GOOD[key]:
+            assert engine.accepts(grammar, call(value)), call(value)
+        for value in BAD[key]:
+            assert not engine.accepts(grammar, call(value)), call(value)
+
+
+def test_a_text_that_may_be_null_is_the_one_or_the_other_between_tags(engine: Engine) -> None:
+    known = written("glm-4.6")
+    assert known is not None
+    assert known.dialect is not None
+    schema = {"type": "object", "properties": {"code": {"type": ["string", "null"], "pattern": "^[A-Z]+$"}}}
+    grammar = calls_grammar(known.dialect, [{"name": "f", "parameters": schema}], parallel=False, must=True)
+
+    accepted = {
+        value: engine.accepts(grammar, write_calls(known.dialect, [ToolCall(name="f", arguments={"code": value})]))
+        for value in ("AB", None, "ab", "")
+    }
+
+    assert accepted == {"AB": True, None: True, "ab": False, "": False}
 
 
 def test_what_tools_have_in_common_is_in_their_grammar_once(engine: Engine) -> None:

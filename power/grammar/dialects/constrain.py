@@ -7,23 +7,19 @@ may call, and need not, are in `power.grammar.dialects.free`.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from power.errors import BadRequest
 from power.grammar.compile import schema_to_gbnf
 from power.grammar.compose import literal
 from power.grammar.dialects.channels import CHANNEL, ENDS, MESSAGE
 from power.grammar.dialects.dialect import ID, INDEX, NAME, Dialect, Syntax
 from power.grammar.dialects.marks import overlap
-from power.grammar.dialects.rawvalues import Nested, listed, raw_text, raw_value, required_of, slug, with_words
+from power.grammar.dialects.parts import Parts
+from power.grammar.dialects.rawvalues import Nested, listed, of_types, raw_value, required_of, slug, with_words
 from power.grammar.dialects.rulebook import LINES, Rulebook, marks
 from power.grammar.dialects.typed import TYPES, Schema, types_of
-from power.grammar.errors import SchemaError
 from power.messages import Tool
-
-log = logging.getLogger(__name__)
 
 GAP = '" "?'  # after a colon or a comma
 Piece = tuple[str, bool]
@@ -96,7 +92,7 @@ class Calls:
         """Of each call on a channel: its name, and the rest of its header and what is said."""
         for number, function in enumerate(self._functions):
             schema = _closed(function.get("parameters"))
-            arguments = self._json(schema, f"tool{number}", _name(function), function.get("strict") is True)
+            arguments = self._parts(function).json(schema, f"tool{number}")
             channel = f"( {literal(CHANNEL)} [a-z]{{1,16}} )?"
             kind = '" "? ( "<|constrain|>" )? ( "json" )? " "?'
             yield _name(function), f"{channel} {kind} {literal(MESSAGE)} {arguments} ( {literal(ENDS[1])} )?"
@@ -120,45 +116,35 @@ class Calls:
     def _call(self, function: dict[str, Any], rule: str) -> str:
         """What is between the marks of a call of this tool."""
         name, schema = _name(function), _closed(function.get("parameters"))
-        strict = self._must or function.get("strict") is True
-        dialect = self._dialect
+        parts, dialect = self._parts(function), self._dialect
         match dialect.syntax:
             case Syntax.OBJECT:
                 return _joined(self._pieces(function, rule))
             case Syntax.CHANNEL:
-                arguments = self._json(schema, rule, name, strict)
+                arguments = parts.json(schema, rule)
                 start = '( "<|start|>assistant" )?'
                 to = literal(f" to=functions.{name}<|channel|>commentary")
                 return f'{start} {to} ( " json" | " <|constrain|>json" )? "<|message|>" {arguments}'
             case Syntax.ARGUMENTS:
-                inner = self._json(schema, rule, name, strict)
+                inner = parts.json(schema, rule)
             case Syntax.PYTHON:
-                return f'{literal(f"{name}(")} {self._keywords(schema, rule, name, strict)} ")"'
+                return f'{literal(f"{name}(")} {self._keywords(schema, rule, parts)} ")"'
             case Syntax.BRACES:
-                inner = Nested(self._rules, schema, quote=dialect.quote).members(schema, rule)
+                inner = Nested(self._rules, schema, parts, quote=dialect.quote).members(schema, rule)
             case Syntax.ELEMENTS:
-                inner = Nested(self._rules, schema, mark=dialect.element).elements(schema, rule)
+                inner = Nested(self._rules, schema, parts, mark=dialect.element).elements(schema, rule)
             case _:
-                inner = self._parameters(schema, rule, name, strict)
+                inner = self._parameters(schema, rule, parts)
         return f"{literal(name)} {self._holed(dialect.name_end.removesuffix('{'), name)} {inner}"
 
-    def _json(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
-        """A rule for JSON of the schema."""
-        try:
-            grammar = schema_to_gbnf(schema)
-        except SchemaError as error:
-            if strict:
-                raise BadRequest(f"the parameters of tool '{tool}': {error.message}", field="tools") from error
-            log.warning("the parameters of tool '%s' are not constrained: %s", tool, error.message)
-            kind = schema.get("type") if isinstance(schema, dict) else None
-            grammar = schema_to_gbnf({"type": "object"} if kind == "object" else {})
-        return self._rules.include(grammar, rule)
+    def _parts(self, function: dict[str, Any]) -> Parts:
+        strict = self._must or function.get("strict") is True
+        return Parts(self._rules, _closed(function.get("parameters")), _name(function), strict=strict)
 
     def _pieces(self, function: dict[str, Any], rule: str) -> list[Piece]:
         """A JSON object with the name and the arguments in it."""
         dialect, name = self._dialect, _name(function)
-        strict = self._must or function.get("strict") is True
-        arguments = self._json(_closed(function.get("parameters")), rule, name, strict)
+        arguments = self._parts(function).json(_closed(function.get("parameters")), rule)
         if dialect.keyed:
             return [("{", True), (json.dumps(name), True), (":", True), (GAP, False), (arguments, False), ("}", True)]
         if dialect.escaped:
@@ -177,39 +163,35 @@ class Calls:
         has_holes = any(hole in value for hole in (ID, INDEX, NAME))
         return (self._holed(value, name), False) if has_holes else (value, True)
 
-    def _keywords(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
+    def _keywords(self, schema: Schema, rule: str, parts: Parts) -> str:
         pairs = []
         for number, (key, each) in enumerate(_properties(schema)):
-            value = self._json(_below(schema, each), f"{rule}-{number}", tool, strict)
+            value = parts.json(each, f"{rule}-{number}")
             pairs.append((key, f"{literal(f'{key}=')} {with_words(value, each, types_of(each, schema))}"))
         return listed(self._rules, f"{rule}-keyword", pairs, required_of(schema), f'"," {GAP}')
 
-    def _parameters(self, schema: Schema, rule: str, tool: str, strict: bool) -> str:
+    def _parameters(self, schema: Schema, rule: str, parts: Parts) -> str:
         pairs = [
-            (key, self._parameter(key, each, schema, f"{rule}-{number}", tool, strict))
+            (key, self._parameter(key, each, schema, f"{rule}-{number}", parts))
             for number, (key, each) in enumerate(_properties(schema))
         ]
         return listed(self._rules, f"{rule}-parameter", pairs, required_of(schema), "")
 
-    def _parameter(self, key: str, schema: Any, root: Schema, rule: str, tool: str, strict: bool) -> str:
+    def _parameter(self, key: str, schema: Any, root: Schema, rule: str, parts: Parts) -> str:
         dialect = self._dialect
         opened, close = f"{marks(dialect.key_open)} {literal(key)}", dialect.value_close
-
-        def as_json(each: Schema, name: str) -> str:
-            return self._json(_below(root, each), name, tool, strict)
-
-        if not dialect.is_typed:
-            value = raw_value(self._rules, schema, root, close, as_json, rule)
-            return f"{opened} {literal(dialect.key_end('string'))} {value}"
-        ways = []
         types = types_of(schema, root) & TYPES
+        if not dialect.is_typed:
+            value = raw_value(parts, schema, types, close, rule)
+            return f"{opened} {literal(dialect.key_end('string'))} ( {value} )"
+        ways = []
         for end in dict.fromkeys(dialect.key_end(kind) for kind in sorted(types)):
             kinds = {kind for kind in types if dialect.key_end(kind) == end}
             if "string" in kinds:
-                ways.append(f"{literal(end)} {raw_text(self._rules, schema, close)}")
+                ways.append(f"{literal(end)} {parts.text(schema, close, f'{rule}-text')}")
             if others := kinds - {"string"}:
-                only = {**schema, "type": sorted(others)} if isinstance(schema, dict) else {"type": sorted(others)}
-                ways.append(f"{literal(end)} {as_json(only, f'{rule}-{slug(min(others))}')} {literal(close)}")
+                value = parts.json(of_types(schema, others), f"{rule}-{slug(min(others))}")
+                ways.append(f"{literal(end)} {value} {literal(close)}")
         return f"{opened} ( {' | '.join(ways)} )"
 
 
@@ -242,9 +224,3 @@ def _closed(parameters: Any) -> Schema:
 def _properties(schema: Schema) -> list[tuple[str, Any]]:
     properties = schema.get("properties")
     return list(properties.items()) if isinstance(properties, dict) else []
-
-
-def _below(root: Schema, schema: Any) -> Any:
-    """A part of a schema, with what its references may mean."""
-    defined = {key: root[key] for key in ("$defs", "definitions") if key in root}
-    return {**defined, **schema} if isinstance(schema, dict) else schema

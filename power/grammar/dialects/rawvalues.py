@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from power.grammar.compose import literal
+from power.grammar.dialects.parts import Parts
 from power.grammar.dialects.rulebook import Rulebook
 from power.grammar.dialects.typed import TYPES, Schema, types_of
 
 MAX_DEPTH = 8  # of nested objects; below, any value will do
 WORD = "[A-Za-z_] [A-Za-z0-9_-]{0,63}"  # a key that nobody has declared
-Json = Callable[[Schema, str], str]
-"""A rule for the JSON values of a schema, by a name."""
+MAX_ITEMS = 100  # that are counted
+_BOUNDS = frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"))
 
 
 def choices(schema: Any) -> list[Any] | None:
@@ -30,27 +31,23 @@ def choices(schema: Any) -> list[Any] | None:
     return schema["enum"] if isinstance(schema.get("enum"), list) and schema["enum"] else None
 
 
-def raw_text(rules: Rulebook, schema: Any, close: str) -> str:
-    """A text that stands for itself, and what closes it."""
-    named = [value for value in choices(schema) or () if isinstance(value, str) and close not in value]
-    if named:
-        return f"( {' | '.join(map(literal, named))} ) {literal(close)}"
-    low, high = (schema.get(key) if isinstance(schema, dict) else None for key in ("minLength", "maxLength"))
-    if isinstance(low, int) or isinstance(high, int):
-        # Lengths are counted in what cannot begin the closing tag.
-        least = low if isinstance(low, int) and 0 <= low <= 500 else 0
-        most = high if isinstance(high, int) and least <= high <= 500 else ""
-        first = close.lstrip()[0]
-        return f"[^{literal(first)[1:-1]}]{{{least},{most}}} {literal(close)}"
-    return rules.text_before(close)
-
-
-def raw_value(rules: Rulebook, schema: Any, root: Schema, close: str, as_json: Json, name: str) -> str:
+def raw_value(parts: Parts, schema: Any, types: frozenset[str], close: str, name: str) -> str:
     """A value between tags: a text where the schema allows one, and JSON where not."""
-    types = types_of(schema, root)
     if "string" in types:
-        return raw_text(rules, schema, close)
-    return f"{with_words(as_json(schema, name), schema, types)} {literal(close)}"
+        text = parts.bound_text(schema, close, f"{name}-text")
+        if not text:  # whatever is written is one
+            return parts.text(schema, close, name)
+        others = types - {"string"} if isinstance(schema.get("type"), list) else None
+        if not others:
+            return f"{text} {literal(close)}"
+        schema, types = of_types(schema, others), frozenset(others)
+        return f"( {text} | {with_words(parts.json(schema, name), schema, types)} ) {literal(close)}"
+    return f"{with_words(parts.json(schema, name), schema, types)} {literal(close)}"
+
+
+def of_types(schema: Any, types: Collection[str]) -> Schema:
+    """Those of the schema's values that are of these types."""
+    return {**schema, "type": sorted(types)} if isinstance(schema, dict) else {"type": sorted(types)}
 
 
 def with_words(json_rule: str, schema: Any, types: frozenset[str]) -> str:
@@ -64,9 +61,10 @@ def with_words(json_rule: str, schema: Any, types: frozenset[str]) -> str:
 class Nested:
     """Values whose parts are written one in the other, for `braces` and for `elements`."""
 
-    def __init__(self, rules: Rulebook, root: Schema, *, quote: str = "", mark: str = "") -> None:
+    def __init__(self, rules: Rulebook, root: Schema, parts: Parts, *, quote: str = "", mark: str = "") -> None:
         self._rules = rules
         self._root = root
+        self._parts = parts
         self._quote = quote
         self._mark = mark
         self._text = rules.text_before(quote) if quote else ""
@@ -90,9 +88,12 @@ class Nested:
             item = self._rules.add(
                 f"{name}-item", self.braces(inner, f"{name}-item", depth + 1) if inner else self.any()
             )
-            return f'"[" ( {item} ( "," {item} )* )? "]"'
+            return f'"[" {_times(item, schema, ",")} "]"'
+        if kind == "string":
+            return f"{literal(self._quote)} {self._parts.text(schema, self._quote, f'{name}-text')}"
+        if kind in ("integer", "number") and not _BOUNDS.isdisjoint(schema):
+            return self._parts.json(of_types(schema, [kind]), f"{name}-{kind}")
         simple = {
-            "string": f"{literal(self._quote)} {self._text}",
             "boolean": '"true" | "false"',
             "null": '"null"',
             "integer": '"-"? ( "0" | [1-9] [0-9]{0,15} )',
@@ -146,16 +147,29 @@ class Nested:
             return f"{literal(opening)} {self.elements(schema, name, depth + 1)} {literal(closing)}"
         if types <= {"array"} and depth < MAX_DEPTH:
             item = self._rules.add(name, self._element("item", schema.get("items"), f"{name}-item", depth + 1))
-            return f"{literal(opening)} {item}* {literal(closing)}"
+            return f"{literal(opening)} {_times(item, schema)} {literal(closing)}"
         if "string" in types:
-            return f"{literal(opening)} {raw_text(self._rules, schema, closing)}"
+            return f"{literal(opening)} {self._parts.text(schema, closing, f'{name}-text')}"
         named = choices(schema)
         kinds = (
             [literal(json.dumps(value)) for value in named]
             if named
-            else [self._kind(kind, {}, name, MAX_DEPTH) for kind in sorted(types - {"object", "array"})]
+            else [self._kind(kind, schema, name, MAX_DEPTH) for kind in sorted(types - {"object", "array"})]
         )
         return f"{literal(opening)} ( {' | '.join(kinds)} ) {literal(closing)}"
+
+
+def _times(item: str, schema: Any, separator: str = "") -> str:
+    """As many items as the schema of an array allows."""
+    low, high = (schema.get(key) if isinstance(schema, dict) else None for key in ("minItems", "maxItems"))
+    least = low if isinstance(low, int) and 0 <= low <= MAX_ITEMS else 0
+    most = high if isinstance(high, int) and least <= high <= MAX_ITEMS else None
+    if most == 0:
+        return '""'
+    if not separator:
+        return f"{item}{{{least},{'' if most is None else most}}}"
+    rest = f"( {literal(separator)} {item} ){{{max(0, least - 1)},{'' if most is None else most - 1}}}"
+    return f"{item} {rest}" if least else f"( {item} {rest} )?"
 
 
 def required_of(schema: Any) -> set[str]:
