@@ -4,8 +4,8 @@ usage: python -m bench.simulate [--clients N] [--slots N] [--seconds S] [--rate 
 
 What decides is the real thing: the fair queue in front of the slots, the radix
 tree that says what need not be computed, the planner of steps and its pace.
-What computes is a table: how long a step of so many tokens takes, as measured
-on one thread with a 0.5B model, ten times faster.  So hours of a busy server pass in
+What computes is a table: how long a step of so many tokens takes, and a pair of
+a token and a cell, as measured on one thread with a 0.5B model, ten times faster.  So hours of a busy server pass in
 seconds, and every run with one seed is the same.
 
 The clients talk, each in turns under one of a few system prompts; every
@@ -23,11 +23,14 @@ from random import Random
 
 from power.claim import Claim
 from power.sched.fair import FairQueue
-from power.worker.batch import Pace, Work, plan_step
+from power.worker.batch import TILE, Load, Work, weigh
 from power.worker.cells import CellRows
+from power.worker.pace import Pace
 
 # Seconds that a step of so many tokens took: Qwen2.5-0.5B's shape, Q4_K_M, one thread, a busy machine.
 MEASURED = {1: 0.046, 2: 0.052, 4: 0.090, 8: 0.155, 16: 0.244, 24: 0.232, 32: 0.283, 64: 0.498, 128: 0.958, 256: 1.927}
+# And for each pair of a token and a cell, if the step has less than a tile of tokens, or whole tiles.
+PAIR, TILED_PAIR = 6.6e-6, 1.75e-6
 SPEED = 10  # times what was measured
 SYSTEM_PROMPTS, SYSTEM_TOKENS = 20, 400
 LONG_TOKENS, LONG_EVERY = 6000, 50
@@ -35,15 +38,20 @@ GREEDY, GREEDY_REQUESTS = "greedy", 200
 VOCABULARY = 50_000
 
 
-def step_seconds(n_tokens: int) -> float:
-    """How long a step takes: between what was measured, in proportion."""
+def step_seconds(load: Load) -> float:
+    """How long a step takes: between what was measured, in proportion, and what attention takes."""
+    attention = load.n_pairs * (PAIR if load.n_tokens < TILE else TILED_PAIR)
+    return (_without_attention(load.n_tokens) + attention) / SPEED
+
+
+def _without_attention(n_tokens: int) -> float:
     sizes = list(MEASURED)
     above = min(bisect_left(sizes, n_tokens), len(sizes) - 1)
     low, high = sizes[max(0, above - 1)], sizes[above]
     if low == high or n_tokens >= high:
-        return MEASURED[high] * n_tokens / high / SPEED
+        return MEASURED[high] * n_tokens / high
     part = (n_tokens - low) / (high - low)
-    return (MEASURED[low] + part * (MEASURED[high] - MEASURED[low])) / SPEED
+    return MEASURED[low] + part * (MEASURED[high] - MEASURED[low])
 
 
 class Visit:
@@ -146,15 +154,15 @@ class Server:
     def _step(self) -> list[Visit]:
         """One step. Returns those whose answers have ended."""
         work = [self._look_at(visit) for visit in self.running]
-        n_unread = sum(one.pending for one in work if not one.decodes)
-        chunks = plan_step(work, self._pace.extra(sum(one.decodes for one in work), n_unread))
+        chunks = self._pace.plan(work)
         n_tokens = sum(chunk.n_tokens for chunk in chunks)
         if not n_tokens:
             return []
-        seconds = step_seconds(n_tokens)
+        load = weigh([(work[chunk.which].n_past, chunk.n_tokens) for chunk in chunks])
+        seconds = step_seconds(load)
         self.now += seconds
         self.n_steps += 1
-        self._pace.record(n_tokens, seconds)
+        self._pace.record(load, seconds)
         self._rows.make_room(n_tokens)
         for visit in self.running:
             visit.n_passed_over += 1
@@ -172,7 +180,7 @@ class Server:
         visit.n_cached += turn.n_past - visit.n_past
         visit.n_past = turn.n_past
         pending = len(visit.tokens) - visit.n_past
-        return Work(pending, pending if turn.n_tokens else 0, visit.n_generated > 0, visit.n_passed_over)
+        return Work(pending, pending if turn.n_tokens else 0, visit.n_generated > 0, visit.n_passed_over, visit.n_past)
 
     def _say(self, visit: Visit) -> None:
         if visit.n_generated:

@@ -14,9 +14,10 @@ from time import perf_counter, perf_counter_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from power.worker.batch import Pace
+from power.worker.batch import Load
 from power.worker.embedder import PACK, Embedder, EmbedFailure
 from power.worker.lengthy import head
+from power.worker.pace import Pace
 from power.worker.packing import pack
 from power.worker.rerank import PairFormat
 from power.worker.vocab import Vocab
@@ -173,7 +174,7 @@ class Embeddings:
     def step(self, n_decoding: int) -> list[Event]:
         """Compute the next few inputs, beside so many sequences that wait for their next token."""
         embedder = self.open()
-        n_tokens = min(self._pace.prefill(n_decoding), embedder.n_batch)
+        n_tokens = min(self._pace.room(n_decoding), embedder.n_batch)
         jobs, queues, events = self._look_ahead(n_tokens, embedder)
         if not jobs:
             return events
@@ -183,7 +184,7 @@ class Embeddings:
             vectors = embedder.compute()
         except EmbedFailure as error:
             return events + self._make_do(jobs, rows, str(error))
-        self._pace.record(n_added, perf_counter() - began)
+        self._pace.record(Load(n_added), perf_counter() - began)
         self._is_careful = False
         for row, vector in vectors.items():
             rows[row].vector = vector

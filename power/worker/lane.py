@@ -17,12 +17,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from power.worker.batch import Chunk, Pace, Work, plan_step
+from power.worker.batch import Chunk, Work, weigh
 from power.worker.disk import Disk
 from power.worker.draft_model import DraftModel
 from power.worker.drafting import Drafting
 from power.worker.llama import DecodeFailure, Llama
 from power.worker.memory import Memory
+from power.worker.pace import Pace
 from power.worker.prefix import Rows
 from power.worker.sampler import NothingToSample
 from power.worker.sequence import Sequence
@@ -182,8 +183,7 @@ class Lane:
         for sequence in [s for s in self.running if s.overflows]:
             self._shift(sequence)
         work = [self._look_at(sequence) for sequence in self.running]
-        n_unread = sum(one.pending for one in work if not one.decodes)
-        chunks = self._draft(plan_step(work, self._pace.extra(self.n_decoding, n_unread)))
+        chunks = self._draft(self._pace.plan(work))
         n_tokens = sum(self._n_rows(chunk) for chunk in chunks)
         self._memory.do(self._rows.make_room(n_tokens))
         if self._rows.n_free < n_tokens and len(self.running) > 1:
@@ -211,10 +211,11 @@ class Lane:
         else:
             self._compute_all(sequence)
             n_now = sequence.pending
-        return Work(sequence.pending, n_now, sequence.decodes, sequence.n_passed_over)
+        return Work(sequence.pending, n_now, sequence.decodes, sequence.n_passed_over, sequence.n_past)
 
     def _decode(self, chunks: list[Chunk]) -> list[Event]:
         began = perf_counter()
+        load = weigh([(self.running[chunk.which].n_past, self._n_rows(chunk)) for chunk in chunks])
         for which, n, n_logits in chunks:
             sequence = self.running[which]
             tokens = [*sequence.next_tokens(n), *self._drafting.of(sequence)]
@@ -227,10 +228,10 @@ class Lane:
             self._memory.do(self._rows.extend(sequence.row, sequence.next_tokens(n)))
             sequence.advance(n)
         # llama_decode may return before a GPU is done; reading the logits waits for it.
-        n_tokens, seconds = sum(self._n_rows(chunk) for chunk in chunks), perf_counter() - began
-        self._pace.record(n_tokens, seconds)
+        seconds = perf_counter() - began
+        self._pace.record(load, seconds)
         if all(chunk.n_tokens == 1 for chunk in chunks):
-            self._drafting.economics.record(n_tokens, seconds)
+            self._drafting.economics.record(load.n_tokens, seconds)
         watched: list[Event] = [sequence.progress() for sequence in self.running if sequence.is_watched]
         return watched + self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from power.worker.admission import Admission, Rejected
-from power.worker.batch import FixedPace, Pace
 from power.worker.cells import CellRows
 from power.worker.disk import open_disk
 from power.worker.draft_model import open_draft_model
@@ -18,6 +17,7 @@ from power.worker.embedding import Embeddings
 from power.worker.lane import Lane
 from power.worker.lengthy import count
 from power.worker.llama import Llama
+from power.worker.pace import FixedPace, Pace
 from power.worker.prefix import Rows
 from power.worker.states import StateRows
 from power.worker.vocab import Vocab

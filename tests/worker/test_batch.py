@@ -3,20 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.batch import (
-    HOPE,
-    LEAST_PREFILL,
-    LENIENCE,
-    PATIENCE,
-    SIZES,
-    SLOWDOWN,
-    STEP_SECONDS,
-    TILE,
-    Chunk,
-    Pace,
-    Work,
-    plan_step,
-)
+from power.worker.batch import TILE, Chunk, Work, plan_step, weigh
 
 
 @st.composite
@@ -102,43 +89,31 @@ def test_tokens_known_beforehand_go_before_prompts() -> None:
     assert chunks == [Chunk(1, 9, 1), Chunk(0, 8, 0)]
 
 
-@given(st.floats(1e-5, 1.0), st.sampled_from([32, 64, 512, 2000]), st.integers(0, 16))
-def test_a_step_stays_near_its_target_once_the_speed_is_known(
-    seconds_per_token: float, n_batch: int, n_decoding: int
-) -> None:
-    pace = Pace(n_batch)
-    for _ in range(30):
-        n = min(n_batch, max(pace.extra(n_decoding), n_decoding == 0) + n_decoding)
-        pace.record(n, n * seconds_per_token)
-    n = pace.extra(n_decoding) + n_decoding
-
-    aim = max(STEP_SECONDS * (LENIENCE if n_decoding else PATIENCE), SLOWDOWN * 2 * n_decoding * seconds_per_token)
-    # Now and then a size is tried again that was too slow by no more than could be hope.
-    least = n_decoding or LEAST_PREFILL
-    assert n <= least or n * seconds_per_token <= aim / HOPE * 1.01
-    assert n <= max(n_batch, n_decoding)
-    assert n in (*SIZES, n_batch, n_decoding)
+PARTS = st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 300)), min_size=1, max_size=8)
 
 
-def test_a_size_that_was_slow_once_is_tried_again() -> None:
-    pace = Pace(512)
-    pace.record(64, 10.0)
-    small = pace.extra(1)
-    for _ in range(3000):
-        pace.record(pace.extra(1) + 1, 0.01)
+@given(PARTS)
+def test_below_a_tile_every_token_is_compared_with_its_own_cells(parts: list[tuple[int, int]]) -> None:
+    small = [(n_past, 1 + n % 7) for n_past, n in parts]
 
-    assert small < TILE <= pace.extra(1)
-
-
-def test_prompts_go_on_where_a_single_token_takes_longer_than_the_target() -> None:
-    pace = Pace(512)
-    for _ in range(20):
-        pace.record(1, 0.5)
-        pace.record(8, 1.0)
-
-    assert pace.extra(1) >= 7
+    assert weigh(small) == (
+        sum(n for _, n in small),
+        sum(n_past + i + 1 for n_past, n in small for i in range(n)),
+    )
 
 
-@given(st.integers(1, 64), st.integers(0, 80))
-def test_there_is_always_room_for_some_of_a_prompt(n_batch: int, n_decoding: int) -> None:
-    assert Pace(n_batch).prefill(n_decoding) >= 1
+@given(PARTS, st.integers(0, 300))
+def test_a_tile_costs_as_a_whole_whatever_is_in_it(parts: list[tuple[int, int]], n_past: int) -> None:
+    n_tokens, n_pairs = weigh([*parts, (n_past, TILE)])
+    rows = sum(past + i + 1 for past, n in [*parts, (n_past, TILE)] for i in range(n))
+
+    assert n_tokens == sum(n for _, n in parts) + TILE
+    assert n_pairs % TILE == 0
+    assert n_pairs >= rows / len(parts)
+    assert n_pairs >= TILE * max(past + n for past, n in parts)
+
+
+def test_two_tokens_too_many_are_another_tile() -> None:
+    assert weigh([(6000, 64)]).n_pairs == TILE * 6064
+    assert weigh([(6000, 66)]).n_pairs == TILE * (6064 + 6066)
+    assert weigh([(100, 2), (6000, 62)]).n_pairs == TILE * (102 + 6062)

@@ -1,0 +1,104 @@
+"""How long a step will take, learnt from how long others took.
+
+A step's time is its load times what each part of it costs: something for the step
+as such, something for every token (less from the 32nd on: whole blocks of the
+matrix kernels), and something for every pair of a token and a cell that attention
+compares (a fourth of it where there are whole tiles of tokens).  What each costs
+is found by least squares.
+
+* Errors count in proportion to what was measured, so a step that took ten times as
+  long as usual, because the machine was busy, weighs no more than a usual one.
+* No cost is negative, and a larger step costs no more than two of half its size,
+  which could be done instead.  So whatever went wrong once, an estimate is
+  bounded by what smaller steps take now, and gets tried again.
+* Each kind of step (so many tokens, so many cells) has its own memory of some three
+  steps.  A thousand steps of one kind do not make the others forgotten.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power.worker.batch import TILE, Load
+
+BLOCK = 32  # tokens from which on each one costs less
+LEARNING = 0.3  # weight of the latest step among those of its kind
+PAIRS = 1e5  # the unit in which pairs are counted, to keep the numbers alike
+# What two costs could both explain is divided between them: most of it goes to the tokens, so that a larger step
+# is not thought to be free.
+DOUBT = 1e-3 * np.array([4.0, 1.0, 1.0, 4.0, 4.0])
+HOPE = 0.75  # of what it would take in proportion, a step is hoped to take that is larger than any so far
+TILE_HOPE = 0.25  # of what a pair costs by itself, one in a tile is hoped to cost; 0.27 on a Zen 4
+
+Vector = NDArray[np.float64]
+
+
+class StepTimes:
+    """Estimates seconds; `record` teaches it."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[int, int], tuple[Vector, Vector]] = {}
+        self._squares: Vector = np.zeros((5, 5))  # of all kinds together: the normal equations
+        self._sides: Vector = np.zeros(5)
+        self._costs: list[float] | None = None
+
+    def __bool__(self) -> bool:
+        """Is anything known?"""
+        return bool(self._kinds)
+
+    def record(self, load: Load, seconds: float) -> None:
+        """A step took so long."""
+        kind = (load.n_tokens.bit_length(), (load.n_pairs // load.n_tokens).bit_length() // 2)
+        row = np.array(_features(load)) / max(seconds, 1e-9)
+        squares, sides = np.outer(row, row), row
+        if old := self._kinds.get(kind):
+            squares = old[0] + LEARNING * (squares - old[0])
+            sides = old[1] + LEARNING * (sides - old[1])
+            self._squares -= old[0]
+            self._sides -= old[1]
+        self._kinds[kind] = squares, sides
+        self._squares += squares
+        self._sides += sides
+        self._costs = None
+
+    def estimate(self, load: Load) -> float:
+        """Seconds for a step; 0 if nothing is known."""
+        if self._costs is None:
+            self._costs = self._fit()
+        return sum(cost * amount for cost, amount in zip(self._costs, _features(load), strict=True))
+
+    def _fit(self) -> list[float]:
+        """What each of the features costs, in seconds."""
+        costs = np.zeros(5)
+        is_known = np.diag(self._squares) > 1e-12
+        free = is_known.copy()
+        scale = 1 / np.sqrt(np.maximum(np.diag(self._squares), 1e-12))
+        equations = self._squares * np.outer(scale, scale) + np.diag(DOUBT)
+        while free.any():  # without those that would be negative
+            found = np.linalg.solve(equations[np.ix_(free, free)], (self._sides * scale)[free])
+            costs[:] = 0
+            costs[free] = found
+            if (found >= 0).all():
+                break
+            free &= costs > 0
+        else:
+            costs[:] = 0
+        return _bounded([float(cost) for cost in costs * scale], [bool(known) for known in is_known])
+
+
+def _features(load: Load) -> tuple[float, ...]:
+    n, pairs = load.n_tokens, load.n_pairs / PAIRS
+    return (1.0, float(min(n, BLOCK)), float(max(0, n - BLOCK)), *((pairs, 0.0) if n < TILE else (0.0, pairs)))
+
+
+def _bounded(costs: list[float], is_known: list[bool]) -> list[float]:
+    """The costs, where nothing is known by hope, and none so high that two smaller steps would be cheaper."""
+    step, token, further, pair, tiled = costs
+    in_proportion = step / BLOCK + token
+    further = min(further, in_proportion) if is_known[2] else HOPE * in_proportion
+    if not is_known[4]:
+        tiled = TILE_HOPE * pair
+    elif not is_known[3]:
+        pair = tiled / TILE_HOPE
+    return [step, token, further, pair, min(tiled, pair)]

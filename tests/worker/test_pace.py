@@ -1,0 +1,230 @@
+"""How long steps take is learnt, and how much goes into them is chosen by it; machines are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.simulate import SPEED, step_seconds
+from power.worker.batch import TILE, Load, Work, weigh
+from power.worker.pace import LENIENCE, PATIENCE, PRICE, SIZES, SLOWDOWN, STEP_SECONDS, FixedPace, Pace
+from power.worker.steptimes import BLOCK, StepTimes
+
+
+class Machine(NamedTuple):
+    """What things cost here, in seconds."""
+
+    step: float
+    token: float
+    further: float  # part of `token`, after the first BLOCK
+    pair: float
+    tiled: float  # part of `pair`, in tiles
+
+    def seconds(self, load: Load) -> float:
+        n = load.n_tokens
+        pair = self.pair * (1.0 if n < TILE else self.tiled)
+        return self.step + self.token * (min(n, BLOCK) + self.further * max(0, n - BLOCK)) + self.pair_cost(load, pair)
+
+    def pair_cost(self, load: Load, pair: float) -> float:
+        return pair * load.n_pairs
+
+
+MACHINES = st.builds(
+    Machine,
+    st.floats(1e-4, 0.1),
+    st.floats(1e-5, 0.03),
+    st.floats(0.3, 1.0),
+    st.floats(0, 1e-5),
+    st.floats(0.1, 1.0),
+)
+
+
+def any_load(rng: Random) -> Load:
+    return weigh([(rng.randrange(8000), rng.choice([1, 2, 5, 14, 30, 62, 126, 250]))])
+
+
+def taught(seconds: Callable[[Load], float], rng: Random, noise: Callable[[], float]) -> StepTimes:
+    times = StepTimes()
+    for _ in range(200):
+        load = any_load(rng)
+        times.record(load, seconds(load) * noise())
+    return times
+
+
+@given(MACHINES, st.integers(0, 10**6).map(Random))
+def test_what_steps_take_is_found_out(machine: Machine, rng: Random) -> None:
+    times = taught(machine.seconds, rng, lambda: 1.0)
+
+    for _ in range(20):
+        load = any_load(rng)
+        assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.1
+
+
+@given(MACHINES, st.integers(0, 10**6).map(Random))
+def test_also_on_a_machine_that_is_busy_now_and_then(machine: Machine, rng: Random) -> None:
+    times = taught(machine.seconds, rng, lambda: rng.uniform(0.9, 1.3) * (10 if rng.random() < 0.05 else 1))
+
+    for _ in range(20):
+        load = any_load(rng)
+        assert 0.3 < times.estimate(load) / machine.seconds(load) < 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(1, 2048), st.floats(1e-6, 100)), max_size=40))
+def test_whatever_was_measured_an_estimate_is_no_less_for_more_and_bounded_by_two_halves(
+    steps: list[tuple[int, int, float]],
+) -> None:
+    times = StepTimes()
+    for n_past, n, seconds in steps:
+        times.record(weigh([(n_past, n)]), seconds)
+
+    for n in (1, 4, 16, 31, 64, 500):
+        for pairs in (0, 1000, 500_000):
+            here = times.estimate(Load(n, pairs))
+            assert here >= 0
+            assert times.estimate(Load(n, pairs + 10_000)) >= here
+            if (n < TILE) == (2 * n < TILE):
+                assert here <= times.estimate(Load(2 * n, pairs)) * 1.0001 + 1e-12
+            assert times.estimate(Load(2 * n, 2 * pairs)) <= 2 * here * 1.0001 + 1e-12
+
+
+def test_a_thousand_steps_of_one_size_do_not_make_others_forgotten() -> None:
+    machine = Machine(0.02, 0.01, 0.7, 6e-6, 0.25)
+    times = taught(machine.seconds, Random(1), lambda: 1.0)
+    for _ in range(1000):
+        times.record(Load(2, 200), machine.seconds(Load(2, 200)))
+
+    load = Load(128, 128 * 4000)
+    assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.1
+
+
+def test_a_larger_step_that_was_slow_once_is_tried_again() -> None:
+    machine = Machine(0.002, 0.001, 0.7, 0, 1)
+    pace = Pace(512)
+    pace.record(Load(64, 64 * 64), 100.0)
+    sizes = run(pace, machine.seconds, [], 5_000)
+
+    assert max(sizes) >= 128
+
+
+class Streams:
+    """Sequences that decode beside a prompt, on a made-up machine."""
+
+    def __init__(self, pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prompt: int) -> None:
+        self.pace, self._seconds = pace, seconds
+        self._streams, self._n_prompt, self._n_past = list(streams), n_prompt, 0
+        self.sizes: list[int] = []
+        self.took: list[float] = []
+
+    @property
+    def is_read(self) -> bool:
+        return self._n_past == self._n_prompt
+
+    def step(self) -> None:
+        work = [Work(1, 1, True, 0, n_past) for n_past in self._streams]
+        left = self._n_prompt - self._n_past
+        work += [Work(left, left, False, 0, self._n_past)] if left else []
+        chunks = self.pace.plan(work)
+        load = weigh([(work[chunk.which].n_past, chunk.n_tokens) for chunk in chunks])
+        self.took.append(self._seconds(load))
+        self.sizes.append(load.n_tokens)
+        self.pace.record(load, self.took[-1])
+        for which, n, _ in chunks:
+            if which < len(self._streams):
+                self._streams[which] += n
+            else:
+                self._n_past += n
+
+
+def run(pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prompt: int) -> list[int]:
+    """The sizes of the steps in which a prompt is read."""
+    here = Streams(pace, seconds, streams, n_prompt)
+    while not here.is_read:
+        here.step()
+    return here.sizes
+
+
+@given(MACHINES, st.lists(st.integers(1, 4000), min_size=1, max_size=4), st.integers(300, 1000))
+def test_a_step_beyond_the_limit_is_worth_it(machine: Machine, streams: list[int], n_prompt: int) -> None:
+    pace = Pace(512)
+    run(pace, machine.seconds, streams, n_prompt)  # by then the machine is known
+    here = Streams(pace, machine.seconds, streams, n_prompt)
+    alone = machine.seconds(weigh([(n, 1) for n in streams]))
+    limit = max(STEP_SECONDS * LENIENCE, SLOWDOWN * alone * 1.5)
+    while not here.is_read:
+        here.step()
+        n, took = here.sizes[-1] - len(streams), here.took[-1]
+        if took > 2 * limit and n > 1:  # one token would take its time, too, and bring so much less
+            least = machine.seconds(weigh([*((n_past, 1) for n_past in streams), (here._n_past, 1)]))
+            assert n / took / took**PRICE > 0.5 / least / max(least, limit) ** PRICE
+
+
+FAST = st.builds(
+    Machine, st.floats(1e-4, 0.05), st.floats(1e-5, 3e-4), st.floats(0.3, 1.0), st.floats(0, 4e-8), st.floats(0.1, 1.0)
+)
+
+
+@given(FAST, st.integers(1, 4))
+def test_on_a_fast_machine_every_step_stays_within_the_limit(machine: Machine, n_streams: int) -> None:
+    pace = Pace(512)
+    here = Streams(pace, machine.seconds, [100] * n_streams, 3000)
+    while not here.is_read:
+        here.step()
+
+    assert max(here.took) <= LENIENCE * 1.5 * STEP_SECONDS
+    assert max(here.sizes) >= 128
+
+
+def test_a_long_prompt_beside_streams_is_read_in_whole_tiles_on_a_processor() -> None:
+    def seconds(load: Load) -> float:
+        return step_seconds(load) * SPEED  # as measured
+
+    here = Streams(Pace(2048), seconds, [100, 100], 6000)
+    while not here.is_read:
+        here.step()
+
+    in_tiles = sum(seconds(weigh([(100, 2), (at, 62)])) for at in range(0, 6000, 62))
+    assert sum(here.took) < 1.15 * in_tiles
+    assert max(here.took) < 1.05 * seconds(weigh([(200, 2), (6000, 62)]))
+
+
+def test_alone_it_is_read_in_larger_steps() -> None:
+    here = Streams(Pace(2048), step_seconds, [], 6000)
+    while not here.is_read:
+        here.step()
+
+    assert max(here.took) <= PATIENCE * STEP_SECONDS
+    assert max(here.sizes) >= 512
+
+
+def test_prompts_go_on_where_a_single_token_takes_longer_than_the_target() -> None:
+    machine = Machine(0.4, 0.07, 0.7, 0, 1)
+    pace = Pace(512)
+
+    assert max(run(pace, machine.seconds, [10], 600)) >= 8
+
+
+@given(st.integers(1, 64), st.integers(0, 80))
+def test_there_is_always_room_for_something(n_batch: int, n_decoding: int) -> None:
+    assert Pace(n_batch).room(n_decoding) >= 1
+
+
+@given(st.integers(1, 600), st.integers(0, 4), st.integers(0, 800))
+def test_steps_have_one_of_few_sizes_or_all_that_is_left(n_batch: int, n_streams: int, n_prompt: int) -> None:
+    machine = Machine(0.02, 0.01, 0.7, 6e-6, 0.25)
+    here = Streams(Pace(n_batch + n_streams), machine.seconds, [5] * n_streams, n_prompt)
+    while not here.is_read:
+        left = n_prompt - here._n_past
+        here.step()
+        n = here.sizes[-1]
+        assert n in (*SIZES, n_batch + n_streams, n_streams + left, n_streams + 1)
+
+
+def test_deterministic_steps_do_not_look_at_the_clock() -> None:
+    pace = FixedPace(512)
+    sizes = run(pace, lambda load: Random(load.n_pairs).random(), [3], 500)
+
+    assert set(sizes[:-1]) == {TILE}
