@@ -152,7 +152,7 @@ class Stages:
             thinking=plan.thinking,
             prompt=plan.prompt,
             only_text=only_text,
-            tells=plan.tells,
+            tells=plan.hold.tells,
         )
         self._logprobs = OfContent()
 
@@ -216,7 +216,7 @@ async def _read(mailbox: Mailbox, stages: Stages, clock: _Clock, plan: Plan) -> 
                 rest = stages.flush()
                 if rest.content or rest.thinking or rest.tool_calls or rest.parts:
                     yield rest
-                yield msgspec.structs.replace(clock.finished(done), format_ignored=plan.format_ignored)
+                yield msgspec.structs.replace(clock.finished(done), format_ignored=plan.hold.ignored)
                 return
             case wire.Accepted():
                 pass  # again, from the worker that took over from one that died

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -20,10 +19,9 @@ from power.claim import ANYBODY, Claim
 from power.config import Config
 from power.errors import BadRequest
 from power.events import Truncated
-from power.grammar import Compiled, Constraint, Objects, OnUnsupported, compile_constraint, parse_gbnf
-from power.grammar.compose import after_thinking
-from power.grammar.dialects import Dialect, constrain_calls, written
-from power.grammar.expressions import Expr
+from power.grammar import Constraint
+from power.grammar.dialects import Dialect, written
+from power.holding import Hold, hold
 from power.messages import Message, Tool, ToolChoice
 from power.options import Options, read_options
 from power.prompt import (
@@ -51,7 +49,6 @@ MAX_NAMES = 20
 MAX_NAME = 64
 
 NO_SHIFT = ("deepseek2",)  # architectures that Ollama does not shift unless asked to
-MAX_FOLLOWED = 100_000  # characters of a grammar; some 200 ms of reading, once
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,27 +89,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     context: tuple[int, ...]  # token ids that go before it
     thinking: Thinking | None  # how the answer marks thinking that is to be told from the rest
     dialect: Dialect | None  # how it writes calls
-    tells: bool  # the grammar holds it to them
-    grammar: str  # GBNF; empty: none
-    rules: dict[str, Expr]  # the same, read
+    hold: Hold  # what the answer must keep to
     tokens: tuple[int, ...] = ()  # what there is room for of `context` and `prompt`, where that is not all of them
     truncated: Truncated | None = None  # what of the request the prompt is without
-    format_ignored: tuple[str, ...] = ()  # JSON pointers into the schema, to what the grammar leaves out
 
 
 async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan:
     """Raises BadRequest for whatever forbids the generation."""
+    # Nobody else has to wait for a template or a schema that computes for long.
+    return await trio.to_thread.run_sync(_plan, stored, request, config)
+
+
+def _plan(stored: StoredModel, request: Generation, config: Config) -> Plan:
     options = read_request_options(stored, request.options)
-    # Nobody else has to wait for a template that computes for long.
-    think, template, prompt, thinking, dialect = await trio.to_thread.run_sync(_prepare, stored, request, options)
-    held = await _hold(request.constraint, config)
-    calls = partial(constrain_calls, dialect, request.tools, request.tool_choice, answer=held.grammar, prompt=prompt)
-    constrained = await trio.to_thread.run_sync(calls) if request.tools else calls()
-    grammar = constrained.grammar
-    if grammar and thinking and (think or thinking.begun) and not constrained.whole:
-        # On channels more than a tag comes before an answer; a call has a header of its own.
-        close = thinking.ending if thinking.channels and not request.tool_choice.must else thinking.close
-        grammar = after_thinking(grammar, thinking.open, close, begun=thinking.begun)
+    _check_capabilities(stored, request)
+    think = _think(stored, request)
+    template = _template(stored, request)
+    prompt = render(stored, request, template, think, options)
+    thinking, dialect = _thinking(stored, template, prompt, request), _dialect(stored, template)
     return Plan(
         stored=stored,
         options=options,
@@ -122,22 +116,8 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
         context=request.context,
         thinking=thinking,
         dialect=dialect,
-        tells=constrained.calls,
-        grammar=grammar,
-        rules=await trio.to_thread.run_sync(_rules, grammar) if grammar else {},
-        format_ignored=held.ignored,
+        hold=hold(request, config, dialect, thinking, prompt=prompt, thinks=bool(think)),
     )
-
-
-def _prepare(
-    stored: StoredModel, request: Generation, options: Options
-) -> tuple[bool | str | None, Choice | None, str, Thinking | None, Dialect | None]:
-    """All that its templates have a say in."""
-    _check_capabilities(stored, request)
-    think = _think(stored, request)
-    template = _template(stored, request)
-    prompt = render(stored, request, template, think, options)
-    return think, template, prompt, _thinking(stored, template, prompt, request), _dialect(stored, template)
 
 
 def _check_capabilities(stored: StoredModel, request: Generation) -> None:
@@ -171,28 +151,6 @@ def _think(stored: StoredModel, request: Generation) -> bool | str | None:
             raise BadRequest(f'"{request.model}" does not support thinking', field="think")
         return None
     return True if request.think is None else request.think
-
-
-async def _hold(constraint: Constraint | None, config: Config) -> Compiled:
-    """The grammar of what is asked for; what is left out of it is in the log."""
-    if constraint is None:
-        return Compiled("", ())
-    # Up to some tens of milliseconds of computing, and some hostile schemas a little more.
-    compiled = await trio.to_thread.run_sync(_compile, constraint, config.objects, config.on_unsupported)
-    for pointer in compiled.ignored:
-        log.warning("%s: an answer is not held to %s", constraint.field, pointer)
-    return compiled
-
-
-@lru_cache(maxsize=64)  # clients send the same few schemas again and again
-def _compile(constraint: Constraint, objects: Objects, on_unsupported: OnUnsupported) -> Compiled:
-    return compile_constraint(constraint, objects=objects, on_unsupported=on_unsupported)
-
-
-@lru_cache(maxsize=64)
-def _rules(grammar: str) -> dict[str, Expr]:
-    """What the grammar says, for the worker to look ahead in; nothing where that would take long."""
-    return parse_gbnf(grammar).rules if len(grammar) <= MAX_FOLLOWED else {}
 
 
 def _template(stored: StoredModel, request: Generation) -> Choice | None:
@@ -293,8 +251,8 @@ def start_command(plan: Plan, request: Generation) -> wire.Start:
         n_predict=options.num_predict,
         n_ctx=options.load.num_ctx or 0,
         stop=options.stop,
-        grammar=plan.grammar,
-        rules=plan.rules,
+        grammar=plan.hold.grammar,
+        rules=plan.hold.rules,
         shift=shifts(plan, request),
         n_keep=options.num_keep,
         n_draft=options.draft_num_predict,

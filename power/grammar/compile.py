@@ -10,7 +10,7 @@ import msgspec
 from power.grammar import terms as te
 from power.grammar.errors import SchemaError
 from power.grammar.expressions import NOTHING
-from power.grammar.printing import print_rules
+from power.grammar.printing import Written, write_rules
 from power.grammar.reading import Reader
 from power.grammar.rules import Rules, without_unproductive
 from power.grammar.schema import Document
@@ -25,8 +25,12 @@ OnUnsupported = Literal["refuse", "warn"]
 class Compiled(msgspec.Struct, frozen=True):
     """A grammar, and the pointers of the keywords that it leaves out (only with `on_unsupported="warn"`)."""
 
-    grammar: str
-    ignored: tuple[str, ...]
+    written: Written
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def grammar(self) -> str:
+        return self.written.text
 
 
 def compile_schema(
@@ -68,10 +72,10 @@ def _compile(schema: dict[str, Any] | bool, *, closed: bool, refuse: bool) -> Co
     bodies = without_unproductive(rules.bodies) if rules.is_recursive else rules.bodies
     if bodies["root"] is NOTHING:
         raise SchemaError("no value is valid against this schema")
-    grammar = print_rules(bodies, "root")
-    if len(grammar) > MAX_GRAMMAR:
+    written = write_rules(bodies)
+    if len(written.text) > MAX_GRAMMAR:
         raise SchemaError(f"the grammar would be longer than {MAX_GRAMMAR} characters")
-    return Compiled(grammar, tuple(dict.fromkeys(reader.ignored)))
+    return Compiled(written, tuple(dict.fromkeys(reader.ignored)))
 
 
 def schema_to_gbnf(

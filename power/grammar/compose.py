@@ -11,6 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from power.grammar.expressions import Alt, Expr, Ref, Repeat, Seq
+from power.grammar.parsing import parse_gbnf
+from power.grammar.printing import Written
 
 # A GBNF string, character class or comment, whole; or a name, in the one group.
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|([A-Za-z][A-Za-z0-9-]*)')
@@ -18,15 +23,38 @@ _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*|([A-Za-z][A
 _GAP = "[ \\n]{0,4}"
 
 
-def after_thinking(grammar: str, open_tag: str, close_tag: str, *, begun: bool) -> str:
-    """`grammar` (GBNF) behind a block of thinking, which may be left out unless it has `begun` in the prompt."""
+def after_thinking(answer: Written, open_tag: str, close_tag: str, *, begun: bool) -> Written:
+    """The answer's grammar behind a block of thinking, which may be left out unless it has `begun` in the prompt."""
     name = "thinking"
-    while name in grammar:  # its rules' names are not ours to know
+    while name in answer.text:  # its rules' names are not ours to know
         name += "-then"
-    answer = f"{name}-answer"
-    thinking = f"{name}-0 {_GAP} {answer}"
-    root = thinking if begun else f"{_GAP} {literal(open_tag)} {thinking} | {answer}"
-    return "\n".join([f"root ::= {root}", *up_to(close_tag, name), renamed(grammar, {"root": answer})])
+    then = f"{name}-answer"
+    thinking = f"{name}-0 {_GAP} {then}"
+    root = thinking if begun else f"{_GAP} {literal(open_tag)} {thinking} | {then}"
+    before = "\n".join([f"root ::= {root}", *up_to(close_tag, name)])
+    rules = {name: _redirected(body, then) for name, body in answer.rules.items()}
+    if rules:
+        rules = {**rules, then: rules["root"], **_read(before)}
+    return Written(f"{before}\n{renamed(answer.text, {'root': then})}", rules)
+
+
+@lru_cache(maxsize=32)  # what is before an answer depends on the model's tags alone
+def _read(grammar: str) -> dict[str, Expr]:
+    return parse_gbnf(f"{grammar}\n").rules
+
+
+def _redirected(expr: Expr, root: str) -> Expr:
+    """The expression with another name for the rule `root`."""
+    match expr:
+        case Ref("root"):
+            return Ref(root)
+        case Seq():
+            return Seq(tuple([_redirected(item, root) for item in expr.items]))
+        case Alt():
+            return Alt(tuple([_redirected(option, root) for option in expr.options]))
+        case Repeat():
+            return Repeat(_redirected(expr.item, root), expr.low, expr.high)
+    return expr
 
 
 def either(one: str, other: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from power.grammar.expressions import NOTHING, Chars
 from power.grammar.json_object import JSON_GRAMMAR
 from power.grammar.parsing import parse_gbnf
 from power.grammar.pattern import full_language
-from power.grammar.printing import print_rules
+from power.grammar.printing import Written, write_rules
 from power.grammar.rules import Rules
 from power.grammar.texts import TextWriter
 
@@ -52,32 +53,38 @@ def compile_constraint(
     try:
         match constraint.kind:
             case "json":
-                return Compiled(JSON_GRAMMAR, ())
+                return Compiled(_json())
             case "schema":
                 refuse: OnUnsupported = "refuse" if constraint.strict else on_unsupported
                 return compile_schema(json.loads(constraint.text), objects=objects, on_unsupported=refuse)
             case "regex":
-                return Compiled(regex_to_gbnf(constraint.text), ())
+                return Compiled(_regex(constraint.text))
             case "choice":
-                return Compiled(choice_to_gbnf(json.loads(constraint.text)), ())
+                return Compiled(_choice(json.loads(constraint.text)))
             case "gbnf":
-                return Compiled(checked(constraint.text), ())
+                return Compiled(_checked(constraint.text))
     except BadRequest as error:
         error.field = constraint.field
         raise
     raise AssertionError(constraint.kind)
 
 
-def checked(grammar: str) -> str:
-    """The grammar, if llama.cpp may have it.
+@cache
+def _json() -> Written:
+    return Written(JSON_GRAMMAR, parse_gbnf(JSON_GRAMMAR).rules)
+
+
+def _checked(grammar: str) -> Written:
+    """The grammar, if llama.cpp may have it, in the words that it came in.
 
     Raises:
         GrammarError: malformed or dangerous, with the place.
     """
     if len(grammar) > MAX_GRAMMAR:
         raise GrammarError(f"the grammar is longer than {MAX_GRAMMAR} characters", 1, 1)
-    check(parse_gbnf(grammar))
-    return grammar
+    parsed = parse_gbnf(grammar)
+    check(parsed)
+    return Written(grammar, parsed.rules)
 
 
 def regex_to_gbnf(pattern: str) -> str:
@@ -86,12 +93,7 @@ def regex_to_gbnf(pattern: str) -> str:
     Raises:
         BadRequest: malformed, not supported, too large, or without any match; `field` is `regex`.
     """
-    try:
-        return _grammar(full_language(pattern))
-    except TooLarge as error:
-        raise BadRequest(error.message, field="regex") from error
-    except RecursionError:
-        raise PatternError("the pattern is nested too deeply", 0) from None
+    return _regex(pattern).text
 
 
 def choice_to_gbnf(choices: Sequence[str]) -> str:
@@ -100,6 +102,19 @@ def choice_to_gbnf(choices: Sequence[str]) -> str:
     Raises:
         BadRequest: there are none, too many, or they are no texts; `field` is `choice`.
     """
+    return _choice(choices).text
+
+
+def _regex(pattern: str) -> Written:
+    try:
+        return _grammar(full_language(pattern))
+    except TooLarge as error:
+        raise BadRequest(error.message, field="regex") from error
+    except RecursionError:
+        raise PatternError("the pattern is nested too deeply", 0) from None
+
+
+def _choice(choices: Sequence[str]) -> Written:
     if not choices or not all(isinstance(choice, str) for choice in choices):
         raise BadRequest("a choice needs at least one text", field="choice")
     if len(choices) > MAX_CHOICES or sum(map(len, choices)) > MAX_CHOICE_LENGTH:
@@ -109,12 +124,12 @@ def choice_to_gbnf(choices: Sequence[str]) -> str:
     return _grammar(la.words(choices))
 
 
-def _grammar(lang: la.Lang) -> str:
+def _grammar(lang: la.Lang) -> Written:
     rules = Rules()
     body = TextWriter(rules, Chars, str).write(lang)
     if body is NOTHING:
         raise BadRequest("no text matches the pattern", field="regex")
-    return print_rules({**rules.bodies, "root": body}, "root")
+    return write_rules({**rules.bodies, "root": body})
 
 
 def schema_constraint(schema: dict[str, Any] | bool, *, field: str, strict: bool = False) -> Constraint:

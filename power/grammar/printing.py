@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+import msgspec
+
 from power.grammar import charset
 from power.grammar.charset import Ranges
 from power.grammar.expressions import Alt, Chars, Expr, Ref, Repeat, Seq, Text
@@ -20,9 +22,22 @@ _GROUPS = (Seq, Alt, Repeat)
 MAX_WEIGHT = 1000
 
 
+class Written(msgspec.Struct, frozen=True):
+    """A grammar as llama.cpp reads it, and as the values that the text says; without values, only as text."""
+
+    text: str
+    rules: dict[str, Expr]
+
+
 def print_rules(bodies: Mapping[str, Expr], root: str) -> str:
     """The root's rule and all that it needs out of `bodies` and the shared ones, one a line."""
     return _Printer(bodies).print(root)
+
+
+def write_rules(bodies: Mapping[str, Expr]) -> Written:
+    """The same for the rule `root`, and these rules."""
+    printer = _Printer(bodies)
+    return Written(printer.print("root"), printer.rules())
 
 
 class _Printer:
@@ -35,8 +50,9 @@ class _Printer:
         self._extra: list[str] = []
 
     def print(self, root: str) -> str:
+        self._bodies[root] = self._bodies[self._followed(root)]
         self._seen[root] = root
-        lines = [f"{root} ::= {self._print(self._bodies[self._followed(root)])}\n"]
+        lines = [f"{root} ::= {self._print(self._bodies[root])}\n"]
         while self._todo:
             name = self._todo.pop()
             if self._bodies[name] is SHARED.get(name):
@@ -47,6 +63,10 @@ class _Printer:
             else:
                 lines.append(f"{name} ::= {self._print(self._bodies[name])}\n")
         return "".join(lines + self._extra)
+
+    def rules(self) -> dict[str, Expr]:
+        """What has been printed, under all names that it is referred to by."""
+        return {name: self._bodies[written] for name, written in self._seen.items()}
 
     def _name(self, name: str) -> str:
         written = self._seen.get(name)
