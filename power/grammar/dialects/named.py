@@ -13,7 +13,7 @@ from power.grammar.dialects.header import Named, after_holes, read_header, words
 from power.grammar.dialects.literals import literal
 from power.grammar.dialects.parameters import ParameterReader
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, skip_space, take_json
-from power.grammar.dialects.telling import Telling, told
+from power.grammar.dialects.telling import Telling, as_json, told
 from power.grammar.dialects.typed import Tools
 
 
@@ -28,8 +28,7 @@ class NamedReader:
         self._dialect = dialect
         self._around = around
         self._tools = tools
-        told = dialect.syntax in (Syntax.ARGUMENTS, Syntax.PARAMETERS)
-        self._telling = telling if told else None
+        self._telling = telling
         self._parameters = ParameterReader(dialect, around, tools)
         self.unfinished = ""
 
@@ -54,6 +53,8 @@ class NamedReader:
         arguments = yield from self._arguments(source, header.name)
         if arguments is None:
             return None
+        if self._telling is not None and self._dialect.syntax in (Syntax.BRACES, Syntax.ELEMENTS):
+            self._telling.more(as_json(arguments))
         self.unfinished = ""
         return Call(header.name, arguments, header.id)
 

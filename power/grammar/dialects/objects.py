@@ -19,7 +19,7 @@ from power.grammar.dialects.source import (
     take_json,
     take_loosely,
 )
-from power.grammar.dialects.telling import Telling, told
+from power.grammar.dialects.telling import Telling, as_json, told
 from power.grammar.dialects.typed import Tools
 
 _NAMED = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
@@ -37,9 +37,11 @@ class ObjectReader:
         self._around = around
         self._tools = tools
         self._telling = telling if _can_be_told(dialect) else None
-        self._name = _member(dialect.name_key, r'"([^"\\]+)"')
-        self._id = _member(dialect.id_key, r'"([^"\\]*)"') if dialect.id_key else None
-        self._arguments = _member(dialect.arguments_key, r"(?=\{)")
+        text, arguments = r'"([^"\\]+)"', r"\s*:\s*(?=\{)"
+        key = "" if dialect.keyed else f'"{re.escape(dialect.arguments_key)}"'
+        self._name = re.compile(rf"\{{\s*{text}" if dialect.keyed else _member(dialect.name_key) + text)
+        self._id = re.compile(_member(dialect.id_key) + text) if dialect.id_key else None
+        self._arguments = re.compile(key + arguments)
         self.unfinished = ""
 
     def read(self, source: Source) -> Reading[list[Call] | None]:
@@ -126,8 +128,12 @@ class ObjectReader:
         call = None
         if re.fullmatch(r"[^\W\d][\w.\-]*", name) and (self._around.triggers or name in self._tools):
             self.unfinished = name
+            if self._telling is not None:
+                self._telling.begin(name)
             inside = yield from take_parenthesis(source)
             call = python_call(name, inside)
+            if self._telling is not None and call is not None:
+                self._telling.more(as_json(call.arguments))
             if inside is not None:
                 self.unfinished = ""
         if call is None:
@@ -137,11 +143,13 @@ class ObjectReader:
 
 def _can_be_told(dialect: Dialect) -> bool:
     """Whether a call says who is called before it says with what."""
-    if dialect.syntax is not Syntax.OBJECT or dialect.escaped or dialect.keyed:
+    if dialect.syntax is Syntax.PYTHON or dialect.keyed:
+        return True
+    if dialect.escaped:
         return False
     before = dialect.keys[: dialect.keys.index(dialect.arguments_key)]
     return dialect.name_key in before and dialect.id_key in ("", *before, *(key for key, _ in dialect.fields))
 
 
-def _member(key: str, value: str) -> re.Pattern[str]:
-    return re.compile(rf'"{re.escape(key)}"\s*:\s*{value}')
+def _member(key: str) -> str:
+    return rf'"{re.escape(key)}"\s*:\s*'

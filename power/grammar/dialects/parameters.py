@@ -7,7 +7,6 @@ to read a call, it is read as if they were there.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from power.grammar.dialects.dialect import CDATA, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.literals import load_json
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take, take_loosely
+from power.grammar.dialects.telling import as_json
 from power.grammar.dialects.typed import Tools
 
 
@@ -41,7 +41,7 @@ class ParameterReader:
                 if pair is None:
                     return None
                 if more is not None:
-                    more(f"{', ' if arguments else '{'}{_json(pair[0])}: {_json(pair[1])}")
+                    more(f"{', ' if arguments else '{'}{as_json(pair[0])}: {as_json(pair[1])}")
                 arguments[pair[0]] = pair[1]
             elif (yield from self._around.take_close(source)):
                 if more is not None:
@@ -132,10 +132,6 @@ class ParameterReader:
             return load_json(text)
         except (ValueError, RecursionError):
             return text
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _pattern_of_key(dialect: Dialect) -> re.Pattern[str]:

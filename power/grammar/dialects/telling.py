@@ -6,8 +6,10 @@ their calls: there, what begins as one ends as one, unless it is cut off.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from power.grammar.dialects.source import Reading, Source
 from power.messages import CallPart
@@ -54,6 +56,11 @@ class Telling:
         """What is new."""
         parts, self._parts = self._parts, []
         return tuple(parts)
+
+
+def as_json(value: Any) -> str:
+    """What stands for a value that is written in another syntax."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def told(source: Source, reading: Reading[str | None], more: Callable[[str], None] | None) -> Reading[str | None]:
