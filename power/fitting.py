@@ -65,7 +65,7 @@ async def fitted(use: Use, plan: Plan, request: Generation) -> Plan:
         PromptTooLong: it does not fit, and must not or cannot be made to.
     """
     ready = await use.model.wait_ready()
-    n_ctx = min(plan.options.load.num_ctx or ready.n_ctx, ready.n_ctx)
+    n_ctx = min(plan.options.load.num_ctx or ready.n_ctx, ready.n_ctx_max)
     n_prompt = len(plan.context) + await _count(use, plan, n_ctx)
     if n_prompt < n_ctx:
         return plan

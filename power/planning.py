@@ -101,7 +101,7 @@ async def plan(stored: StoredModel, request: Generation, config: Config) -> Plan
 
 
 def _plan(stored: StoredModel, request: Generation, config: Config) -> Plan:
-    options = read_request_options(stored, request.options)
+    options = with_context(read_request_options(stored, request.options), config)
     _check_capabilities(stored, request)
     think = _think(stored, request)
     template = _template(stored, request)
@@ -143,6 +143,17 @@ def read_request_options(stored: StoredModel, options: dict[str, Any]) -> Option
         more = f" and {len(unknown) - MAX_NAMES} more" if len(unknown) > MAX_NAMES else ""
         log.warning("invalid option provided: %s%s", names, more)
     return checked
+
+
+def with_context(options: Options, config: Config) -> Options:
+    """With the configured context where nothing else says one.
+
+    Else whoever comes first, with a small `num_ctx`, would decide for everybody after.
+    """
+    if options.load.num_ctx is not None or not config.context_length:
+        return options
+    load = msgspec.structs.replace(options.load, num_ctx=config.context_length)
+    return msgspec.structs.replace(options, load=load)
 
 
 def _think(stored: StoredModel, request: Generation) -> bool | str | None:

@@ -181,6 +181,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     eos: str
     load_ns: int
 
+    @property
+    def n_ctx_max(self) -> int:
+        """Tokens one sequence may use if it says so."""
+        return min(self.n_ctx_pool, self.n_ctx_train) if self.n_ctx_train > 0 else self.n_ctx_pool
+
 
 class LoadError(msgspec.Struct, frozen=True, tag="load-error"):
     message: str
