@@ -96,3 +96,27 @@ async def test_the_second_turn_finds_the_first_one_in_the_cache(serving: Serve) 
     n_prompt = first["usage"]["prompt_tokens"]
     assert second["usage"]["prompt_tokens"] == n_prompt
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] == n_prompt - 1
+
+
+@pytest.mark.parametrize("n_slots", [1, 2, 4])
+async def test_more_requests_than_slots_are_all_answered_as_alone(serving: Serve, n_slots: int) -> None:
+    answers: dict[str, list[dict[str, Any]]] = {question: [] for question in QUESTIONS}
+
+    async def client(question: str) -> None:
+        answers[question].append(await ask(http, body(question, num_predict=24)))
+
+    async with serving(num_parallel=n_slots, context_length=256) as http:
+        for question in QUESTIONS:
+            await client(question)
+        async with trio.open_nursery() as nursery:
+            for question in QUESTIONS:
+                nursery.start_soon(client, question)
+
+    assert all(alone == together for alone, together in answers.values())
+
+
+async def test_how_much_a_step_takes_changes_nothing_that_is_said(serving: Serve) -> None:
+    async with serving(context_length=256) as http:
+        answers = [await ask(http, body(QUESTIONS[0], num_predict=24, num_batch=n)) for n in (8, 64, 512)]
+
+    assert answers[0] == answers[1] == answers[2]

@@ -310,6 +310,15 @@ def test_usage_counts_every_pair(http: httpx.Client) -> None:
     assert usage("a", "bcd") == usage("a") + usage("bcd")
 
 
+def test_the_openai_client_embeds_one_text_and_several(client: openai.OpenAI) -> None:
+    one = client.embeddings.create(model="small", input="the tea").data[0].embedding
+    several = client.embeddings.create(model="small", input=["a", "the tea"], encoding_format="float")
+
+    assert several.data[1].embedding == pytest.approx(one, abs=1e-4)
+    assert [item.index for item in several.data] == [0, 1]
+    assert several.usage.prompt_tokens == several.usage.total_tokens > 0
+
+
 @pytest.mark.parametrize(("top_n", "n"), [(None, 4), (1, 1), (4, 4), (99, 4)])
 @pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking"])
 def test_top_n_are_returned(http: httpx.Client, path: str, top_n: int | None, n: int) -> None:

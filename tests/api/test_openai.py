@@ -217,6 +217,25 @@ def test_a_prompt_may_be_token_ids(http: httpx.Client, openai_client: openai.Ope
     assert found.usage.prompt_tokens == raw["prompt_eval_count"]
 
 
+@pytest.mark.parametrize("bias", [{"TOKEN": -100}, [["TOKEN", -100.0]], [["the", -100], ["TOKEN", -100]]])
+def test_a_bias_may_be_said_in_any_of_its_forms(http: httpx.Client, bias: Any) -> None:
+    body = CHAT | {"logprobs": True}
+    first = http.post("/v1/chat/completions", json=body).json()["choices"][0]["logprobs"]["content"][0]["token"]
+    [token] = http.post("/tokenize", json={"model": "tiny", "content": first}).json()["tokens"]
+    said = json.loads(json.dumps(bias).replace("TOKEN", str(token)).replace(f'["{token}"', f"[{token}"))
+    other = http.post("/v1/chat/completions", json=body | {"logit_bias": said}).json()["choices"][0]
+
+    assert other["logprobs"]["content"][0]["token"] != first
+
+
+@pytest.mark.parametrize("bias", [["a"], [["a", 1, 2]], [[1.5, 1]], [{"a": 1}], 5])
+def test_a_bias_in_no_form_is_refused_by_its_name(http: httpx.Client, bias: Any) -> None:
+    reply = http.post("/v1/chat/completions", json=CHAT | {"logit_bias": bias})
+
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"].startswith("logit_bias")
+
+
 # -- both APIs are one --
 
 

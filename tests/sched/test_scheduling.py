@@ -215,6 +215,38 @@ async def test_hanging_up_while_loading_leaves_no_user_behind(autojump_clock: Mo
         assert m.loading() == []
 
 
+async def test_who_hangs_up_while_it_loads_leaves_the_model_to_the_others(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    async with models() as m, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, m)
+        await trio.sleep(0.1)
+        with trio.move_on_after(0.5):
+            await ask(m)
+        await trio.sleep(10)
+
+        assert script.n_launched == 1
+        assert len(m.running()) == 1
+
+
+async def test_models_come_in_in_the_order_they_were_asked_for(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    served: list[str] = []
+
+    async def client(name: str) -> None:
+        await ask(m, name)
+        served.append(name)
+
+    async with models(max_loaded_models=1) as m, trio.open_nursery() as nursery:
+        for name in "abcd":
+            nursery.start_soon(client, name)
+            await trio.sleep(0.01)
+
+    assert served == ["a", "b", "c", "d"]
+    assert script.n_launched == 4
+
+
 async def test_an_idle_model_leaves_after_keep_alive(autojump_clock: MockClock, models: Open) -> None:
     async with models(keep_alive=300) as m:
         await ask(m)

@@ -53,6 +53,23 @@ def test_the_tokens_are_those_of_an_answer_without_drafts(drafting: Worker, name
     assert counts(without) == (0, 0)
 
 
+@pytest.mark.parametrize("n_draft", [1, 2, 5, 64])
+def test_how_much_is_drafted_does_not_matter(drafting: Worker, n_draft: int) -> None:
+    answers = [drafting.answer(TEXT, n_predict=100, n_draft=n) for n in (n_draft, 0)]
+
+    assert answers[0].tokens == answers[1].tokens
+
+
+def test_an_answer_with_drafts_ends_where_its_context_ends(drafting: Worker) -> None:
+    certain = Sampling(temperature=0, logit_bias=((70, 100.0),))  # so that all drafts are right
+    answers = [drafting.answer(TEXT, sampling=certain, n_predict=-1, n_ctx=150, n_draft=n) for n in (-1, 0)]
+
+    for answer in answers:
+        assert answer.done is not None
+        assert answer.done.n_prompt + answer.done.n_generated == 150
+    assert answers[0].tokens == answers[1].tokens
+
+
 def test_an_answer_that_repeats_itself_is_drafted_and_the_counts_say_so(drafting: Worker) -> None:
     # Biased towards one token it repeats that one for ever.
     sampling = Sampling(temperature=0, logit_bias=((70, 100.0),))
