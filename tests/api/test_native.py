@@ -200,7 +200,8 @@ def test_the_same_seed_gives_the_same_text(http: httpx.Client) -> None:
 
 
 def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(http: httpx.Client) -> None:
-    response = http.post("/api/generate", json={"model": "tiny", "prompt": "word " * 2000, "stream": False})
+    body = {"model": "tiny", "prompt": "word " * 2000, "stream": False, "truncate": False}
+    response = http.post("/api/generate", json=body)
 
     assert response.status_code == 400
     assert "context length" in response.json()["error"]

@@ -86,7 +86,7 @@ def test_commands_are_obeyed(chat: pexpect.spawn) -> None:
     assert "architecture" in say(chat, "/show info")
     assert "tiny:latest" in say(chat, "/list")
     assert "Unknown command '/nonsense'. Type /? for help" in say(chat, "/nonsense")
-    assert "Error: model 'other' not found" in say(chat, "/load other")
+    assert "Error: model 'other:latest' not found" in say(chat, "/load other")
     assert "eval rate:" in say(chat, "/set verbose") + say(chat, "Hi")
     assert "Cleared session context" in say(chat, "/clear")
 
