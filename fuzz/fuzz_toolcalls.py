@@ -67,7 +67,7 @@ def check(rng: random.Random) -> None:
     marks = [*dialect.marks, *dialect.opening.split(), dialect.name_end, dialect.key_open, dialect.value_close]
     tags = [thinking.open, thinking.close] if thinking else []
     text = mutate.compose([*PIECES, *filter(None, marks), *tags, write_calls(dialect, [CALL])], rng)
-    tells = rng.random() < 0.3
+    tells = ("",) if rng.random() < 0.3 else ()
     whole, *others = (
         read(dialect, thinking, pieces, tells=tells) for pieces in ([text], mutate.cut(text, rng), list(text))
     )
@@ -78,7 +78,7 @@ def check(rng: random.Random) -> None:
 
 
 def read(
-    dialect: Dialect, thinking: Thinking | None, pieces: list[str], *, tells: bool
+    dialect: Dialect, thinking: Thinking | None, pieces: list[str], *, tells: tuple[str, ...]
 ) -> tuple[str, str, list[ToolCall]]:
     reader = AnswerReader(
         dialect, TOOLS, thinking=thinking, prompt="<|start|>assistant", tells=tells, new_id=lambda: "id"

@@ -35,7 +35,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     grammar: str = ""  # GBNF; empty: nothing
     rules: dict[str, Expr] = {}  # the same as values; empty: it is too long to look ahead in
-    tells: bool = False  # the grammar holds it to its dialect's calls
+    tells: tuple[str, ...] = ()  # behind any of these texts it is held to its dialect's calls
     ignored: tuple[str, ...] = ()  # JSON pointers into the schema, to what the grammar leaves out
 
 
@@ -62,7 +62,7 @@ def hold(
         close = thinking.ending if thinking.channels and not request.tool_choice.must else thinking.close
         whole = after_thinking(whole, thinking.open, close, begun=thinking.begun)
     rules = whole.rules if len(whole.text) <= MAX_FOLLOWED else {}
-    return Hold(grammar=whole.text, rules=rules, tells=calls.calls, ignored=asked.ignored)
+    return Hold(grammar=whole.text, rules=rules, tells=calls.behind, ignored=asked.ignored)
 
 
 def _asked(constraint: Constraint | None, config: Config) -> Compiled:

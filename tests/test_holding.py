@@ -75,7 +75,7 @@ def test_calls_and_an_answer_are_held_at_once() -> None:
 def test_nothing_holds_an_answer_of_which_nothing_was_asked() -> None:
     found = held(None, thinks=True)
 
-    assert (found.grammar, found.rules, found.tells) == ("", {}, False)
+    assert (found.grammar, found.rules, found.tells) == ("", {}, ())
 
 
 def test_a_very_long_grammar_goes_without_values() -> None:

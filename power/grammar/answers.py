@@ -46,7 +46,7 @@ class AnswerReader:
         may_repeat: bool = False,
         prompt: str = "",
         only_text: bool = False,
-        tells: bool = False,
+        tells: Sequence[str] = (),
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         """What the reader has to know before a word has come.
@@ -56,7 +56,7 @@ class AnswerReader:
             may_repeat: the model may begin it, although the prompt has.
             prompt: what the answer continues.
             only_text: nothing is a call.
-            tells: a grammar holds the answer to its calls, so parts of one are told while it is written.
+            tells: texts behind which a grammar holds the answer to its calls: these are told while they are written.
         """
         if thinking and thinking.channels:
             prompt = ANSWERS  # what is begun in the prompt is the first stage's to know
@@ -96,7 +96,7 @@ def _stage(
     new_id: Callable[[], str],
     *,
     only_text: bool,
-    tells: bool,
+    tells: Sequence[str],
 ) -> _Plain | _Calls | _Channels:
     if dialect is None:
         return _Plain()
@@ -152,9 +152,9 @@ def _said(found: Sequence[str | ToolCall]) -> Answer:
 class _Channels:
     """Messages on channels; thinking has been told from them before, or is not to be."""
 
-    def __init__(self, prompt: str, new_id: Callable[[], str], *, tells: bool) -> None:
+    def __init__(self, prompt: str, new_id: Callable[[], str], *, tells: Sequence[str]) -> None:
         self._source = Source()
-        self._telling = Telling(lambda _: new_id()) if tells else None
+        self._telling = Telling(lambda _: new_id(), tells) if tells else None
         self._reader = ChannelReader(prompt, self._telling)
         self._reading = self._reader.read(self._source, self._emit)
         self._new_id = new_id

@@ -45,16 +45,17 @@ class ToolCallReader:
         *,
         prompt: str = "",
         only_text: bool = False,
-        tells: bool = False,
+        tells: Sequence[str] = (),
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         """`prompt` is what the answer continues: it may have opened a call already.
 
         With `only_text` nothing is a call, and what the dialect has around words is still left out.
-        An answer that a grammar holds to its calls `tells` of them while they come: see `take_parts`.
+        Behind one of the texts of `tells` a grammar holds the answer to its calls, and they are told while they
+        come: see `take_parts`.
         """
         self._dialect = dialect
-        self._telling = Telling(self._id, self._begin_call) if tells else None
+        self._telling = Telling(self._id, tells, self._begin_call) if tells else None
         self._calls = CallReader(dialect, Tools(tools), self._telling)
         self._only_text = only_text
         self._new_id = new_id

@@ -122,7 +122,7 @@ def test_a_grammar_of_calls_lets_through_what_is_written(engine: Engine) -> None
         calls = pair if dialect.parallel else pair[:1]
         text = write_calls(dialect, calls)
         demanded = calls_grammar(dialect, TOOLS, parallel=True, must=True)
-        lazy = lazy_grammar(dialect, TOOLS, parallel=True)
+        lazy = lazy_grammar(dialect, TOOLS, parallel=True).grammar
 
         assert parse_gbnf(demanded)
         assert parse_gbnf(lazy)
@@ -160,7 +160,7 @@ def test_an_answer_without_a_mark_is_held_to_a_call_once_it_names_a_tool(
 ) -> None:
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
     tools = [{"name": "get_a", "parameters": schema}, {"name": "get_ab", "parameters": {"type": "object"}}]
-    lazy = lazy_grammar(dialect, tools, parallel=True)
+    lazy = lazy_grammar(dialect, tools, parallel=True).grammar
 
     assert engine.accepts(lazy, call)
     assert engine.accepts(lazy, f"\n{call}")
@@ -191,7 +191,7 @@ def test_an_answer_without_a_mark_is_held_to_a_call_once_it_names_a_tool(
 def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, header: str, begun: str) -> None:
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
     tools = [{"name": "get_a", "parameters": schema}]
-    lazy = lazy_grammar(Dialect(syntax=Syntax.CHANNEL), tools, parallel=False, prompt=begun)
+    lazy = lazy_grammar(Dialect(syntax=Syntax.CHANNEL), tools, parallel=False, prompt=begun).grammar
 
     assert engine.accepts(lazy, f'{header}{{"x": 1}}')
     assert engine.accepts(lazy, f'{header}{{"x": 1}}<|call|>')
@@ -199,6 +199,19 @@ def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, hea
     assert not engine.accepts(lazy, f"{header.replace('get_a', 'get_b')}{{}}")
     said = "hm<|end|><|start|>assistant<|channel|>final<|message|>Write to=functions.get_b."
     assert engine.accepts(lazy, said if "analysis" in begun else f"<|channel|>analysis<|message|>{said}")
+
+
+def test_an_answer_that_calls_nothing_is_free_with_all_that_templates_put_around_it(engine: Engine) -> None:
+    for dialect in dialects():
+        lazy = lazy_grammar(dialect, TOOLS, parallel=True).grammar
+        # `>>>` opens everything, words and calls; the prompt ends with it.
+        answer = (
+            "".join(dialect.content_open).removeprefix(">>>")
+            + 'Action: <b>all</b> {"is": [well]}.\n'
+            + "".join(dialect.content_close)
+        )
+
+        assert engine.accepts(lazy, answer), answer
 
 
 BOUND: dict[str, Any] = {

@@ -19,7 +19,7 @@ from .test_dialects import CALLS, TOOLS, dialects
 CALL = ToolCall(name="find_it", arguments={"text": 'a "b" {', "words": ["x", "y"]}, id="a1b2c3d4e")
 
 
-def read(dialect: Dialect, pieces: Sequence[str], *, tells: bool = True) -> Answer:
+def read(dialect: Dialect, pieces: Sequence[str], *, tells: Sequence[str] = ("",)) -> Answer:
     """Everything that the pieces are read as."""
     ids = iter(f"call_{n}" for n in range(100))
     prompt = "<|start|>assistant" if dialect.syntax is Syntax.CHANNEL else ""
@@ -69,7 +69,7 @@ def test_a_call_that_is_cut_off_is_told_as_far_as_it_came_and_is_text_besides(da
     text = write_calls(dialect, data.draw(CALLS)[: None if dialect.parallel else 1])
     text = text[: data.draw(st.integers(0, len(text)))]
 
-    whole, by_letters, untold = read(dialect, [text]), read(dialect, text), read(dialect, text, tells=False)
+    whole, by_letters, untold = read(dialect, [text]), read(dialect, text), read(dialect, text, tells=())
 
     assert (by_letters.content, by_letters.unfinished) == (whole.content, whole.unfinished)
     assert joined(by_letters.parts) == joined(whole.parts)
@@ -82,7 +82,7 @@ def test_a_call_that_is_cut_off_is_told_as_far_as_it_came_and_is_text_besides(da
 
 
 def test_arguments_come_while_they_are_written() -> None:
-    reader = AnswerReader(HERMES, TOOLS, tells=True)
+    reader = AnswerReader(HERMES, TOOLS, tells=("<tool_call>",))
     text = write_calls(HERMES, [CALL])
     at = text.index("b")
 

@@ -100,7 +100,7 @@ class ChannelReader:
                 self._telling.more(text)
 
         if self._telling is not None:
-            self._telling.begin(name)
+            self._telling.begin(name, "", source.text[: source.at])
         yield from self._flow(source, say)
         text = "".join(said)
         arguments = dictionary(text) if text.strip() else {}

@@ -14,7 +14,7 @@ from power.grammar.compose import either
 from power.grammar.dialects.channels import START
 from power.grammar.dialects.constrain import calls_grammar
 from power.grammar.dialects.dialect import Dialect, Syntax
-from power.grammar.dialects.free import lazy_grammar
+from power.grammar.dialects.free import Lazy, lazy_grammar, triggers_of
 from power.grammar.dialects.marks import overlap
 from power.messages import Tool, ToolChoice
 
@@ -29,7 +29,7 @@ class Constrained(msgspec.Struct, frozen=True):
     """What an answer is held to."""
 
     grammar: str = ""  # GBNF; empty: nothing
-    calls: bool = False  # whatever begins as a call is one, and keeps to its tool's schema
+    behind: tuple[str, ...] = ()  # texts behind which whatever begins as a call is one, and keeps to a tool's schema
     whole: bool = False  # thinking is in the grammar already
 
 
@@ -53,22 +53,26 @@ def constrain_calls(
     message = prompt[max(prompt.rfind(START), 0) :]
     begun = message if in_channels else overlap(prompt.rstrip(), dialect.opening.lstrip())
     called = [tool for tool in tools if not choice.names or _name(tool) in choice.names]
-    grammar = _compiled(dialect, json.dumps(called), choice, begun, answer)
-    if not choice.must and len(grammar) > MAX_LAZY:
+    held = _compiled(dialect, json.dumps(called), choice, begun, answer)
+    if not choice.must and len(held.grammar) > MAX_LAZY:
         log.info("the calls of %d tools are not constrained: their grammar is too long", len(called))
         return free
-    return Constrained(grammar, calls=bool(grammar), whole=in_channels and not choice.must)
+    # A call that the prompt has begun already, as `>>>` may be one, is beyond what a free answer is held to.
+    is_begun = not (choice.must or in_channels) and len(begun) > 1
+    behind = () if is_begun else held.behind
+    return Constrained(held.grammar, behind=behind, whole=in_channels and not choice.must)
 
 
 @lru_cache(maxsize=32)  # clients send the same tools with every turn
-def _compiled(dialect: Dialect, tools: str, choice: ToolChoice, begun: str, answer: str) -> str:
+def _compiled(dialect: Dialect, tools: str, choice: ToolChoice, begun: str, answer: str) -> Lazy:
     called = json.loads(tools)
+    if not (choice.must or answer):
+        return lazy_grammar(dialect, called, parallel=choice.parallel, prompt=begun)
+    calls = calls_grammar(dialect, called, parallel=choice.parallel, must=choice.must, prompt=begun)
     if choice.must:
-        return calls_grammar(dialect, called, parallel=choice.parallel, must=True, prompt=begun)
-    if answer:
-        calls = calls_grammar(dialect, called, parallel=choice.parallel, must=False, prompt=begun)
-        return either(answer, calls)
-    return lazy_grammar(dialect, called, parallel=choice.parallel, prompt=begun)
+        return Lazy(calls, ("",))
+    # An answer in JSON may look like a call that has no mark.
+    return Lazy(either(answer, calls), tuple(triggers_of(dialect)))
 
 
 def _name(tool: Tool) -> object:

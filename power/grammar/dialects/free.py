@@ -9,44 +9,83 @@ thinking (`power.grammar.compose`): nothing has to watch for a trigger.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from power.grammar.compose import literal, unless, up_to, up_to_any
+import msgspec
+
+from power.grammar.compose import literal, unless, up_to_any
 from power.grammar.dialects.channels import CHANNEL, MESSAGE, START
 from power.grammar.dialects.constrain import Calls
-from power.grammar.dialects.dialect import ID, NAME, Dialect, Syntax
+from power.grammar.dialects.dialect import ID, INDEX, NAME, Dialect, Syntax
 from power.grammar.dialects.rulebook import LINES, Rulebook
 from power.messages import Tool
 
 ADDRESS = "to=functions."
+# A tag as far as it goes, or a word with a sign in it that prose seldom has.
+_MARK = re.compile(r"(?:<[^<>]*(?:>|$)|[\[|`{>])\S*")
+MIN_TRIGGER = 3  # characters; a bracket alone opens many things
 
 
-def lazy_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool, prompt: str = "") -> str:
-    """GBNF of any text that is free of calls, or ends with such calls; empty where it cannot be told what calls.
+class Lazy(msgspec.Struct, frozen=True):
+    """GBNF, and the texts behind which it holds; neither where it cannot be told what calls."""
 
-    On channels it is of the whole answer, thinking and headers included, behind a `prompt` that may have begun one.
+    grammar: str = ""
+    behind: tuple[str, ...] = ()
+
+
+def lazy_grammar(dialect: Dialect, tools: Sequence[Tool], *, parallel: bool, prompt: str = "") -> Lazy:
+    """Any text that is free of calls, or ends with such calls.
+
+    On channels it is the whole answer, thinking and headers included, behind a `prompt` that may have begun one.
     """
     rules = Rulebook()
     calls = Calls(dialect, tools, rules, must=False)
-    trigger = (dialect.opening.split(ID)[0].split(NAME)[0].split() or [""])[0]
     if dialect.syntax is Syntax.CHANNEL:
-        return _with_headers(calls, rules, inside=MESSAGE in prompt.rpartition(START)[2])
-    if len(trigger) < 3:
+        return Lazy(_with_headers(calls, rules, inside=MESSAGE in prompt.rpartition(START)[2]), ("",))
+    triggers = triggers_of(dialect)
+    if not triggers:
         return _with_heads(calls, rules, parallel=parallel)
-    behind = rules.add("calls-behind", calls.all(parallel=parallel, after=trigger))
-    rules.add_all(up_to(trigger, "free", then=behind, may_end=True))
-    return rules.print("free-0")
+    ends = {}
+    for number, (text, opened) in enumerate(triggers.items()):
+        ends[text] = rules.add(f"calls-behind{number}", calls.all(parallel=parallel, after=opened))
+    rules.add_all(up_to_any(ends, "free", may_end=True))
+    return Lazy(rules.print("free-0"), tuple(triggers))
 
 
-def _with_heads(calls: Calls, rules: Rulebook, *, parallel: bool) -> str:
+def triggers_of(dialect: Dialect) -> dict[str, str]:
+    """What no answer has but one that calls, each with what of a call's opening has been written then.
+
+    The first words of the opening, as far as to one that looks like a mark: `Action:` alone may be prose.  A mark
+    that ends an answer's words, too, is one only together with what follows.  Of tags on lines of their own a model
+    may forget the first.
+    """
+    found: dict[str, str] = {}
+    start = 0
+    for part in re.split(f"({ID}|{INDEX}|{NAME})", dialect.opening):
+        begun = len(part) - len(part.lstrip())
+        for mark in _MARK.finditer(part):
+            own_line = part[: mark.start()].endswith("\n") and mark[0].startswith("<")
+            text = mark[0] if found and own_line else "" if found else part[begun : mark.end()]
+            if (
+                len(text) >= MIN_TRIGGER
+                and text not in dialect.content_close
+                and not any(text in each for each in found)
+            ):
+                found[text] = dialect.opening[: start + mark.end()]
+        start += len(part)
+    return found
+
+
+def _with_heads(calls: Calls, rules: Rulebook, *, parallel: bool) -> Lazy:
     heads = {}
     for number, (texts, rest) in enumerate(calls.heads()):
         behind = rules.add(f"call{number}-behind", f"{rest} {calls.after_call(parallel=parallel)}")
         heads.update(dict.fromkeys(texts, behind))
     if not heads or any(one != other and one.startswith(other) for one in heads for other in heads):
-        return ""
+        return Lazy()
     rules.add_all(unless(heads, "free"))
-    return rules.print(f"{LINES} free-0")
+    return Lazy(rules.print(f"{LINES} free-0"), tuple(heads))
 
 
 def _with_headers(calls: Calls, rules: Rulebook, *, inside: bool) -> str:

@@ -49,7 +49,7 @@ class NamedReader:
             return None
         self.unfinished = header.name
         if self._telling is not None:
-            self._telling.begin(header.name, header.id)
+            self._telling.begin(header.name, header.id, source.text[: source.at])
         arguments = yield from self._arguments(source, header.name)
         if arguments is None:
             return None

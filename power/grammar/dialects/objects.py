@@ -99,7 +99,7 @@ class ObjectReader:
                 head = source.text[start : found.start()]
                 if name := self._name.search(head):
                     given = self._id.search(head) if self._id else None
-                    self._telling.begin(name[1], given[1] if given else "")
+                    self._telling.begin(name[1], given[1] if given else "", source.text[: found.end()])
                     source.at = found.end()
                     yield from told(source, take_json(source), self._telling.more)
                 break
@@ -129,7 +129,7 @@ class ObjectReader:
         if re.fullmatch(r"[^\W\d][\w.\-]*", name) and (self._around.triggers or name in self._tools):
             self.unfinished = name
             if self._telling is not None:
-                self._telling.begin(name)
+                self._telling.begin(name, "", source.text[: source.at])
             inside = yield from take_parenthesis(source)
             call = python_call(name, inside)
             if self._telling is not None and call is not None:
