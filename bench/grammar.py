@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from power.grammar import parse_gbnf, schema_to_gbnf
+from power.grammar import compile_schema
 from power.options import Sampling
 from power.worker.wire import (
     Command,
@@ -170,12 +170,12 @@ def opened(model: Path, n_threads: int) -> Iterator[Bench]:
 
 
 def compare(bench: Bench, schema: Any, rounds: int, n_tokens: int, likely: bool) -> dict[str, float]:
-    grammar = schema_to_gbnf(schema)
+    written = compile_schema(schema).written
     biases: tuple[tuple[int | str, float], ...] = ()
     if likely:
         tokens = {*bench.tokenize(json.dumps(EXAMPLE)), *bench.tokenize(json.dumps(EXAMPLE, indent=2))}
         biases = tuple((token, 8.0) for token in sorted(tokens))
-    held = {"grammar": grammar, "rules": parse_gbnf(grammar).rules}
+    held = {"grammar": written.text, "rules": written.rules}
     rates: dict[str, list[float]] = {"free": [], "held": []}
     for number in range(rounds + 1):
         sampling = Sampling(temperature=1, seed=number, logit_bias=biases)
@@ -183,6 +183,8 @@ def compare(bench: Bench, schema: Any, rounds: int, n_tokens: int, likely: bool)
             seconds, n, _ = bench.seconds(n_tokens, sampling=sampling, **more)
             if number and n > 1:  # the first round warms up, and builds what is known of the vocabulary
                 rates[name].append(n / seconds)
+    if not all(rates.values()):
+        raise SystemExit("all answers ended with their first token: nothing to measure")
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return medians | {"ratio": medians["held"] / medians["free"]}
 

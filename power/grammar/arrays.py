@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 from power.grammar import terms as te
@@ -15,6 +18,7 @@ from power.grammar.terms import FALSE, Term
 if TYPE_CHECKING:
     from power.grammar.values import ValueWriter
 
+Counts = tuple[int, ...]  # how often each `contains` has been met
 MAX_IN_ANY_ORDER = 6  # values of `uniqueItems` items; more come in a fixed order
 MAX_COUNTED = 3000
 MAX_UNLIKE = 20  # unique items of any kind, where they are counted
@@ -81,40 +85,33 @@ class ArrayWriter:
 
     def _counting(self, items: Items, hint: str) -> list[State]:
         """States are a position and how often each `contains` has been met, written from the end."""
-        if len(items.contains) > 1:
-            raise TooLarge("several 'contains' at once are not supported")
-        _, low, high = items.contains[0]
         n_positions = max(len(items.prefix), items.low if items.high is None else items.high)
-        top = low if high is None else high
-        if high is not None and items.high is not None:
-            top = min(top, items.high)
-        if (n_positions + 1) * (top + 1) > MAX_COUNTED:
-            raise TooLarge(f"counting {n_positions} items and {top} of a kind takes too many states")
+        tops = [low if high is None else _least(high, items.high) for _, low, high in items.contains]
+        if (n_positions + 1) * prod(top + 1 for top in tops) > MAX_COUNTED:
+            raise TooLarge(f"counting {n_positions} items and {max(tops)} of a kind takes too many states")
         states: list[State] = []
-        numbers: dict[tuple[int, int], int] = {}
+        numbers: dict[tuple[int, Counts], int] = {}
         for position in range(n_positions, -1, -1):
-            for count in range(top, -1, -1):
-                numbers[position, count] = number = len(states)
-                steps = self._steps(items, position, count, hint)
-                resolved = tuple(
-                    (item, numbers.get((min(position + 1, n_positions), after), number)) for item, after in steps
-                )
-                states.append(State(resolved, position >= items.low and low <= count))
+            # What follows has no count that is less, and so is written before.
+            for counts in product(*(range(top, -1, -1) for top in tops)):
+                numbers[position, counts] = number = len(states)
+                following = min(position + 1, n_positions)
+                steps = [
+                    (item, numbers.get((following, after), number))
+                    for item, after in self._steps(items, position, counts, hint)
+                ]
+                is_met = all(low <= count for count, (_, low, _) in zip(counts, items.contains, strict=True))
+                states.append(State(tuple(steps), position >= items.low and is_met))
         return states
 
-    def _steps(self, items: Items, position: int, count: int, hint: str) -> list[tuple[Expr, int]]:
-        """The items that may come here, and how often the term has been met after them."""
+    def _steps(self, items: Items, position: int, counts: Counts, hint: str) -> list[tuple[Expr, Counts]]:
+        """The items that may come here, and how often each term has been met after them."""
         if items.high is not None and position >= items.high:
             return []
-        term, low, high = items.contains[0]
-        own = items.item(position)
-        if high is None:
-            if count >= low:
-                return _possible([(self._item(own, hint), count)])
-            return _possible([(self._item(te.every(own, term), hint), count + 1), (self._item(own, hint), count)])
-        missed = (self._item(te.every(own, te.neg(term)), hint), count)
-        met = (self._item(te.every(own, term), hint), count + 1)
-        return _possible([missed, met] if count < high else [missed])
+        ways = product(*(_ways(count, *kind) for count, kind in zip(counts, items.contains, strict=True)))
+        steps = [(te.every(items.item(position), *terms), after) for terms, after in map(_unzipped, ways)]
+        written = [(self._item(term, hint), after) for term, after in steps]
+        return [step for step in written if step[0] is not NOTHING]
 
     # Unique ---------------------------------------------------------------------------------------------------
 
@@ -149,8 +146,21 @@ class ArrayWriter:
         return alt(*(self._finish(one, items) for one in lists))
 
 
-def _possible(steps: list[tuple[Expr, int]]) -> list[tuple[Expr, int]]:
-    return [step for step in steps if step[0] is not NOTHING]
+def _least(high: int, other: int | None) -> int:
+    return high if other is None else min(high, other)
+
+
+def _ways(count: int, term: Term, low: int, high: int | None) -> list[tuple[Term, int]]:
+    """What the next item may be to one `contains`, and how often that has been met then."""
+    if high is None:
+        # Whether it is met is not asked once it has been met often enough, nor of an item that need not.
+        return [(te.OPEN, count)] if count >= low else [(term, count + 1), (te.OPEN, count)]
+    missed = (te.neg(term), count)
+    return [missed, (term, count + 1)] if count < high else [missed]
+
+
+def _unzipped(way: Sequence[tuple[Term, int]]) -> tuple[list[Term], Counts]:
+    return [term for term, _ in way], tuple([count for _, count in way])
 
 
 def _is_optional(body: Expr) -> bool:

@@ -64,8 +64,23 @@ _DURATION_DATE = r"(?:[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?|[0-9]+M(?:[0-9]+D)?|[0-9]+
 _DURATION = rf"P(?:{_DURATION_DATE}(?:{_DURATION_TIME})?|{_DURATION_TIME}|[0-9]+W)".replace("[0-9]+", "[0-9]{1,9}")
 _UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
-# A safe part of what is itself the language of patterns.
-_REGEX = r"(?:[A-Za-z0-9 _,:;<>=!@#%&~'\"/-]|\\[dDwWsStnr.^$*+?()\[\]{}|\\/-])*"
+# A safe part of what is itself the language of patterns, read alike by all engines: groups are nested three deep,
+# ranges and bounds are in order, and nothing is in a class that some engine takes for an operator.
+_REGEX_ESCAPE = r"\\[dDwWsStnrfv.^$*+?()\[\]{}|\\/-]"
+_REGEX_RANGE = "(?:0-[1-9]|1-[2-9]|a-[b-z]|A-[B-Z])"
+_REGEX_CLASS = rf"\[\^?(?:{_REGEX_RANGE}|[A-Za-z0-9_ .,:;@/!#%*+?$<>='\"(){{}}]|{_REGEX_ESCAPE})+-?\]"
+_REGEX_ATOM = rf"(?:[A-Za-z0-9 _,:;<>=!@#%&~'\"/-]|{_REGEX_ESCAPE}|{_REGEX_CLASS}|\.)"
+_REGEX_BOUNDS = r"\{(?:[0-9]{1,2},?|0,[0-9]{1,2}|1,[1-9][0-9]?|[2-9],(?:9|[1-9][0-9]))\}"
+_REGEX_FEW = r"\{(?:[0-9],?|0,[0-9]|1,[1-9]|2,[2-9])\}"  # of a group, which may be many characters
+_REGEX_PIECE = rf"(?:{_REGEX_ATOM}(?:(?:[*+?]|{_REGEX_BOUNDS})\??)?|[\^$])"
+
+
+def _regex(depth: int) -> str:
+    piece = _REGEX_PIECE
+    for _ in range(depth):
+        piece = rf"(?:{_REGEX_PIECE}|\((?:\?:)?(?:{piece}|\|)*\)(?:(?:[*+?]|{_REGEX_FEW})\??)?)"
+    return rf"(?:{piece}|\|)*"
+
 
 PATTERNS = {
     "date": _DATE,
@@ -88,7 +103,7 @@ PATTERNS = {
     "uuid": _UUID,
     "json-pointer": _POINTER,
     "relative-json-pointer": rf"(?:0|[1-9][0-9]{{0,8}})(?:#|{_POINTER})",
-    "regex": _REGEX,
+    "regex": _regex(3),
 }
 MAX_LENGTHS = {"hostname": 253, "idn-hostname": 253, "email": 254, "idn-email": 254}
 

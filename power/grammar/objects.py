@@ -223,6 +223,8 @@ class ObjectWriter:
             return [(members, None)]
         (names, term), rest = members.some[0], members.some[1:]
         free = msgspec.structs.replace(members, some=rest)
+        if isinstance(term, te.Always) and any(la.matches(names, name) for name in members.required):
+            return self._split(free)
         out: list[tuple[Members, Special | None]] = []
         for name, known in members.named:
             if la.matches(names, name) and te.every(known, term) is not FALSE:
@@ -230,6 +232,8 @@ class ObjectWriter:
                 out += self._split(msgspec.structs.replace(free, named=named, required=(*members.required, name)))
                 if len(out) > MAX_SPLIT:
                     raise TooLarge(f"members of which one must be there can be chosen in more than {MAX_SPLIT} ways")
+        if members.rest is FALSE and not members.regions:
+            return out  # there are no additional members
         for one, special in self._split(free):
             # One additional member may do for several; several of them would have to be told apart.
             both = special or Special(la.ALL, te.TRUE)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from power.grammar import automaton
 from power.grammar import languages as la
 from power.grammar import numbers as nu
 from power.grammar import terms as te
@@ -19,7 +20,7 @@ from power.grammar.errors import TooLarge
 from power.grammar.terms import FALSE, OPEN, Always, Term
 
 MAX_ALTERNATIVES = 400  # conjunctions of one type in one shape
-MAX_REGIONS = 16  # kinds of property names that a conjunction tells apart
+MAX_REGIONS = 40  # kinds of property names that a conjunction tells apart
 
 
 class Items(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
@@ -215,18 +216,24 @@ def intersection_of_members(left: Members, right: Members) -> Members | None:
 
 
 def _regions(left: Members, right: Members) -> tuple[tuple[la.Lang, Term], ...]:
-    if left.regions and right.regions:
-        out = [
-            (la.both(names, others), te.every(term, other))
-            for names, term in left.regions
-            for others, other in right.regions
-        ]
-    else:
-        out = []
-    mine, theirs = (la.either(*(names for names, _ in side.regions)) for side in (left, right))
-    out += [(_without(names, theirs), te.every(term, right.rest)) for names, term in left.regions]
-    out += [(_without(names, mine), te.every(term, left.rest)) for names, term in right.regions]
+    out: list[tuple[la.Lang, Term]] = []
+    # Patterns that have no name in common are not taken out of each other: most have none.
+    mine: list[list[la.Lang]] = [[] for _ in left.regions]
+    theirs: list[list[la.Lang]] = [[] for _ in right.regions]
+    for i, (names, term) in enumerate(left.regions):
+        for j, (others, other) in enumerate(right.regions):
+            shared = la.both(names, others)
+            if not automaton.is_empty(shared):
+                out.append((shared, te.every(term, other)))
+                mine[i].append(others)
+                theirs[j].append(names)
+    for overlaps, (names, term) in zip(mine, left.regions, strict=True):
+        out.append((_without(names, la.either(*overlaps)), te.every(term, right.rest)))
+    for overlaps, (names, term) in zip(theirs, right.regions, strict=True):
+        out.append((_without(names, la.either(*overlaps)), te.every(term, left.rest)))
     kept = tuple((names, term) for names, term in out if names is not la.NONE)
+    if len(kept) > MAX_REGIONS:
+        kept = tuple((names, term) for names, term in kept if not automaton.is_empty(names))
     if len(kept) > MAX_REGIONS:
         raise TooLarge(f"patterns of property names overlap in more than {MAX_REGIONS} ways")
     return kept

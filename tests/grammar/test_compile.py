@@ -35,6 +35,19 @@ EMBEDDED = {
         "item": {"$id": "item", "$defs": {"p": {"$anchor": "place", "type": "array", "items": {"$ref": "#/$defs/q"}}, "q": {"type": "null"}}}
     },
 }  # fmt: skip
+TWO_KINDS = {
+    "type": "array",
+    "items": {"enum": [0, 1, 2]},
+    "allOf": [{"contains": {"const": 1}, "maxContains": 1}, {"contains": {"const": 2}, "maxContains": 2}],
+}
+PRIVILEGES = {
+    "oneOf": [{"type": "object", "properties": {f"p{n}": {}}, "additionalProperties": False} for n in range(9)]
+}
+TABLES = {
+    "type": "object",
+    "patternProperties": {f"^kind{n} ": {"const": n} for n in range(25)},
+    "additionalProperties": False,
+}
 SHAPES = {
     "oneOf": [
         {"properties": {"kind": {"const": "circle"}, "r": {"type": "number"}}, "required": ["kind", "r"]},
@@ -66,9 +79,14 @@ SHAPES = {
         ({"prefixItems": [{"type": "null"}], "items": False, "type": "array"}, ["[]", "[null]"], ["[1]", "[null, null]"]),
         ({"items": [{"const": 1}], "additionalItems": {"const": 2}, "type": "array"}, ["[1, 2, 2]"], ["[2]", "[1, 1]"]),
         ({"type": "array", "contains": {"const": 1}, "maxContains": 1}, ["[0, 1, 0]"], ["[]", "[0]", "[1, 1]"]),
+        (TWO_KINDS, ["[1, 2]", "[2, 0, 1]"], ["[]", "[1]", "[2]", "[1, 1, 2]", "[1, 2, 2, 2]"]),
         ({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True}, ["[]", "[2, 1]", "[3, 1, 2]"], ["[1, 1]"]),
         (TREE, ['{"v": 1, "next": {"v": 2, "next": {}}}'], ['{"v": "1"}', '{"next": null}']),
         (EMBEDDED, ["[null, null]"], ["[1]", "{}"]),
+        (PRIVILEGES, ['{"p0": 1}', '{"p7": null}'], ["{}", '{"p0": 1, "p1": 1}', '{"q": 1}']),
+        (TABLES, ['{"kind3 x": 3}', '{"kind24 ": 24}'], ['{"kind3 x": 4}', '{"kind25 x": 25}', '{"kind2": 2}']),
+        ({"type": "string", "format": "regex"},
+         ['"^/api/(.*)$"', '"(?:v)?[0-9a-f-]{2,}"', '"a||b"'], ['"("', '"a**"', '"[b-a]"', '"a{3,2}"', '"["']),
         (SHAPES, ['{"kind": "circle", "r": 1}'], ['{"kind": "circle", "side": 1}', '{"kind": "square"}']),
         ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, ["1", "2.5", '"x"'][:2], ["3", "1.5"]),
         ({"not": {"type": ["string", "object", "array"]}}, ["1", "null"], ['"a"', "{}", "[]"]),
