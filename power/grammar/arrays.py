@@ -132,10 +132,9 @@ class ArrayWriter:
 
     def _unlike(self, items: Items, hint: str) -> Expr:
         """Items that are told apart by how they begin, in ascending or in descending order of that: from below."""
-        shape = self._values.reader.expand(items.rest)
-        if items.prefix or items.contains or shape.items or shape.members:
-            raise TooLarge("'uniqueItems' of items that may be arrays or objects cannot be said")
-        texts = self._values.beginnings(shape)
+        if items.prefix or items.contains:
+            raise TooLarge("'uniqueItems' beside a prefix or 'contains' cannot be said")
+        texts = self._values.apart(self._values.reader.expand(items.rest), hint)
         high = None if items.high is None else min(items.high, MAX_UNLIKE)
         if items.low > MAX_UNLIKE:
             raise TooLarge(f"'uniqueItems' with more than {MAX_UNLIKE} items of any kind cannot be said")

@@ -50,7 +50,7 @@ FROM_BELOW = {
     "exclusiveMaximum": "like `maximum`; the boolean of draft-04 as well",
     "multipleOf": "numbers without an exponent; the divisor must leave at most 2,000 remainders",
     "uniqueItems": "a few possible values exactly; other scalars must differ in their first characters, and come in"
-    " ascending or descending order of those; refused for arrays and objects",
+    " ascending or descending order of those; objects likewise by one of their declared members; of arrays, one",
     "minProperties": "several additional properties, at most four, are told apart by how their names begin",
     "format": "the formats below; an unknown name is an annotation",
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from power.grammar.values import ValueWriter
 
 MAX_ANY_ORDER = 4  # members; five would already be 32 states and 80 steps
+MAX_GIVEN = 3  # the same for unique objects, which are written once for each beginning of a member
 # Additional members that must be there need different names; these many are told apart.
 MAX_TOLD_APART = 4
 MAX_COUNTED = 1000  # places times members
@@ -61,16 +62,26 @@ class ObjectWriter:
             return self._write(members, None, hint)
         return alt(*(self._write(one, special, hint) for one, special in self._split(members)))
 
-    def _write(self, members: Members, special: Special | None, hint: str) -> Expr:
-        """Objects without `some`; `special` is an additional member that must be there."""
+    def write_with(self, members: Members, name: str, value: Expr, hint: str) -> Expr:
+        """The objects that have a member of this declared name and one of these values."""
+        required = tuple(dict.fromkeys((*members.required, name)))
+        return self._write(msgspec.structs.replace(members, required=required), None, hint, (name, value))
+
+    def _write(
+        self, members: Members, special: Special | None, hint: str, given: tuple[str, Expr] | None = None
+    ) -> Expr:
+        """Objects without `some`; `special` is an additional member that must be there, and `given` a declared one."""
         declared = []
         for name, term in self._ordered(members):
-            member = self._member(members, name, term)
+            if given is not None and name == given[0]:
+                member = Member(_text(name, given[1]), True)
+            else:
+                member = self._member(members, name, term)
             if member.text is not NOTHING:
                 declared.append(member)
             elif member.required:
                 return NOTHING
-        states = self._states(members, declared, special)
+        states = self._states(members, declared, special, MAX_ANY_ORDER if given is None else MAX_GIVEN)
         body = write_list(self._values.rules, states, f"{hint}-members", QUOTE)
         if body is NOTHING:
             return NOTHING
@@ -88,7 +99,7 @@ class ObjectWriter:
     def _member(self, members: Members, name: str, term: Term) -> Member:
         required = name in members.required
         value = NOTHING if term is FALSE else self._values.value(term, name)
-        return Member(seq(Text(f'{spell_text(name)}":'), GAP, value), required)
+        return Member(_text(name, value), required)
 
     def _extra(self, members: Members, names: la.Lang = la.ALL, term: Term = te.TRUE) -> Expr:
         """Any one additional member with one of these names and a value of the term, or NOTHING."""
@@ -118,7 +129,9 @@ class ObjectWriter:
         value, written = self._values.value(term, "extra"), self._values.strings.write(names)
         return self._values.rules.share("extra", seq(written, Text('":'), GAP, value))
 
-    def _states(self, members: Members, declared: list[Member], special: Special | None) -> list[State]:
+    def _states(
+        self, members: Members, declared: list[Member], special: Special | None, n_any_order: int
+    ) -> list[State]:
         extra = self._extra(members)
         n_required = sum([member.required for member in declared])
         if special is not None:
@@ -129,7 +142,7 @@ class ObjectWriter:
         counted = members.low > n_required or high is not None
         if counted:
             return self._counted(members, declared, extra)
-        if 1 < len(declared) <= MAX_ANY_ORDER:
+        if 1 < len(declared) <= n_any_order:
             return _in_any_order([self._shared(member) for member in declared], extra)
         return _in_order(declared, extra)
 
@@ -239,6 +252,10 @@ class ObjectWriter:
             both = special or Special(la.ALL, te.TRUE)
             out.append((one, Special(la.both(names, both.names), te.every(term, both.term))))
         return out
+
+
+def _text(name: str, value: Expr) -> Expr:
+    return seq(Text(f'{spell_text(name)}":'), GAP, value)
 
 
 def _minus(names: la.Lang, others: la.Lang) -> la.Lang:

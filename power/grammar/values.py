@@ -21,7 +21,7 @@ from power.grammar.expressions import NOTHING, Chars, Expr, Ref, Text, alt, seq
 from power.grammar.objects import ObjectWriter
 from power.grammar.reading import Reader
 from power.grammar.rules import Rules
-from power.grammar.shapes import Shape
+from power.grammar.shapes import Members, Shape
 from power.grammar.spelling import QUOTE
 from power.grammar.terms import Term
 from power.grammar.texts import TextWriter
@@ -124,8 +124,32 @@ class ValueWriter:
     def number(self, numbers: nu.Numbers) -> Expr:
         return self._plain.write(nu.language(numbers))
 
+    def apart(self, shape: Shape, hint: str) -> list[Expr]:
+        """The values of a shape, cut into sets such that of two sets no values are equal."""
+        texts = self.beginnings(shape)
+        for members in shape.members if len(shape.members) == 1 else ():
+            texts += self._objects_apart(members, hint)
+        if len(shape.members) > 1:
+            texts.append(alt(*(self._objects.write(one, hint) for one in shape.members)))
+        texts.append(alt(*(self._arrays.write(one, hint) for one in shape.items)))
+        return [self.rules.share(f"{hint}-item", text) for text in texts if text is not NOTHING]
+
+    def _objects_apart(self, members: Members, hint: str) -> list[Expr]:
+        """By the values of one declared member, rather of one that must be there; else all are one set."""
+        found: list[tuple[bool, int, str, list[Expr]]] = []
+        for name, term in members.named if not members.some else ():
+            shape = self.reader.expand(term)
+            if not shape.items and not shape.members:
+                values = self.finite(term)
+                texts = self.beginnings(shape) if values is None else [self.value(one, name) for one in values]
+                found.append((name in members.required, len(texts), name, texts))
+        if not found:
+            return [self._objects.write(members, hint)]
+        _, _, name, texts = max(found, key=lambda one: one[:2])
+        return [self._objects.write_with(members, name, text, hint) for text in texts]
+
     def beginnings(self, shape: Shape) -> list[Expr]:
-        """The scalars of a shape, cut into sets that begin differently, so that of two sets no values are equal."""
+        """The scalars of a shape, cut into sets that begin differently."""
         texts: list[Expr] = [Text("null")] if shape.null else []
         texts += [Text(text) for text, value in (("false", False), ("true", True)) if value in shape.booleans]
         for sign in (nu.Numbers(high=Fraction(0), high_open=True, plain=True), nu.Numbers(low=Fraction(0), plain=True)):

@@ -35,6 +35,7 @@ EMBEDDED = {
         "item": {"$id": "item", "$defs": {"p": {"$anchor": "place", "type": "array", "items": {"$ref": "#/$defs/q"}}, "q": {"type": "null"}}}
     },
 }  # fmt: skip
+THING = {"type": "object", "properties": {"n": {"type": "integer"}, "id": {"type": "string"}}, "required": ["id"]}
 TWO_KINDS = {
     "type": "array",
     "items": {"enum": [0, 1, 2]},
@@ -81,6 +82,11 @@ SHAPES = {
         ({"type": "array", "contains": {"const": 1}, "maxContains": 1}, ["[0, 1, 0]"], ["[]", "[0]", "[1, 1]"]),
         (TWO_KINDS, ["[1, 2]", "[2, 0, 1]"], ["[]", "[1]", "[2]", "[1, 1, 2]", "[1, 2, 2, 2]"]),
         ({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True}, ["[]", "[2, 1]", "[3, 1, 2]"], ["[1, 1]"]),
+        ({"type": "array", "items": THING, "uniqueItems": True},
+         ["[]", '[{"id": "a"}]', '[{"id": "b", "n": 1}, {"id": "a", "n": 1}]'],
+         ['[{"id": "a"}, {"id": "a"}]', '[{"id": "a", "n": 1}, {"id": "b"}, {"n": 1, "id": "a"}]', "[{}]"]),
+        ({"type": "array", "uniqueItems": True},
+         ['["a", "b", {}, [1]]', "[[]]", '[{"a": 1}]'], ['["a", "a"]', "[{}, {}]", "[[1], [1]]", "[1, 1.0]"]),
         (TREE, ['{"v": 1, "next": {"v": 2, "next": {}}}'], ['{"v": "1"}', '{"next": null}']),
         (EMBEDDED, ["[null, null]"], ["[1]", "{}"]),
         (PRIVILEGES, ['{"p0": 1}', '{"p7": null}'], ["{}", '{"p0": 1, "p1": 1}', '{"q": 1}']),
