@@ -7,7 +7,7 @@ as the specification says.  `docs/structured-output.md` is made of these lists.
 from __future__ import annotations
 
 EXACT = {
-    "type": "a name or a list of names; whole numbers such as `1.0` are integers, except in draft-04",
+    "type": "a name or a list of names",
     "enum": "values of any type",
     "const": "a value of any type",
     "properties": "in any order where there are at most four, otherwise in the order in which they are declared",

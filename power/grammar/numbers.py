@@ -57,12 +57,16 @@ class Numbers(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     not_multiples: frozenset[Fraction] = frozenset()
     excluded: frozenset[Fraction] = frozenset()
     among: frozenset[Fraction] | None = None
-    plain: bool = False  # integers never with a fraction: draft-04
+    # Integers never with a fraction. `1.0` is one, too, but not for what most languages read it with.
+    plain: bool = False
 
 
-def of_types(names: frozenset[str], draft: int) -> Numbers:
+INTEGERS = Numbers(whole=True, plain=True)
+
+
+def of_types(names: frozenset[str]) -> Numbers:
     """The numbers of the type names, of which one is `integer` or `number`."""
-    return Numbers() if "number" in names else Numbers(whole=True, plain=draft <= 4)
+    return Numbers() if "number" in names else INTEGERS
 
 
 def holds(numbers: Numbers, value: Fraction) -> bool:

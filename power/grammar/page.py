@@ -80,8 +80,8 @@ Whitespace is free where JSON has it, and bounded: at most one space, or one lin
 indentation. A string under a constraint has one spelling: characters stand for themselves, and escapes are only where
 JSON demands them. A string without constraint may have every escape. Numbers have at most {digits} digits before the
 dot (more if a bound has more) and {fraction} after it; exponents are allowed where no bound can be broken by them,
-and never overflow a double. Integers may be written `1.0`, as JSON Schema has it. A declared name never comes twice
-in an object; one that is not may, but neither counts twice nor can say what is invalid.
+and never overflow a double. Integers are written without a dot: `1.0` is one, too, but not to most readers. A declared
+name never comes twice in an object; one that is not may, but neither counts twice nor can say what is invalid.
 """
 
 FORMATS = """\

@@ -47,8 +47,7 @@ _EXPONENT = alt(Repeat(_DIGIT, 1, 2), seq(Chars(charset.of("012")), _DIGIT, _DIG
 _SCIENTIFIC = seq(_DIGIT, _FRACTION, Chars(charset.of("eE")), Repeat(Chars(charset.of("+-")), 0, 1), _EXPONENT)
 _DECIMAL = seq(alt(Text("0"), seq(_POSITIVE, Repeat(_DIGIT, 0, 19))), _FRACTION)
 ANY_NUMBER_BODY = seq(_SIGNS, alt(_DECIMAL, _SCIENTIFIC))
-_SHORT_INTEGER = seq(alt(Text("0"), seq(_POSITIVE, Repeat(_DIGIT, 0, 14))), Repeat(Text(".0"), 0, 1))
-ANY_INTEGER_BODY = seq(_SIGNS, alt(_SHORT_INTEGER, seq(_POSITIVE, Repeat(_DIGIT, 15, 19))))
+ANY_INTEGER_BODY = seq(_SIGNS, alt(Text("0"), seq(_POSITIVE, Repeat(_DIGIT, 0, 19))))
 
 SHARED: dict[str, Expr] = {
     "number": ANY_NUMBER_BODY,

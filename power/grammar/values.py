@@ -30,7 +30,7 @@ MAX_DEPTH = 30  # of values written within each other before the rest is put off
 MAX_FINITE = 64
 _WRITTEN_NUMBERS: dict[nu.Numbers, Expr] = {
     sh.NUMBERS: spelling.ANY_NUMBER,
-    nu.Numbers(whole=True): spelling.ANY_INTEGER,
+    nu.INTEGERS: spelling.ANY_INTEGER,
 }
 _BOOLEANS = ((True, Text("true")), (False, Text("false")))
 _NULL = Text("null")

@@ -1,12 +1,13 @@
 """Numbers as languages of decimal texts, held against arithmetic."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from power.grammar import automaton, mismatch, parse_gbnf
+from power.grammar import automaton, mismatch, parse_gbnf, schema_to_gbnf
 from power.grammar import languages as la
 from power.grammar import numbers as nu
 from power.grammar.errors import TooLarge
@@ -95,7 +96,7 @@ def test_the_rules_of_free_numbers_say_what_their_languages_say(text: str) -> No
     grammar = parse_gbnf(print_rules({}, "integer").replace("integer ::=", "root ::=", 1))
     numbers = parse_gbnf(print_rules({}, "number").replace("number ::=", "root ::=", 1))
 
-    assert (mismatch(grammar, text) is None) == la.matches(nu.language(nu.Numbers(whole=True)), text)
+    assert (mismatch(grammar, text) is None) == la.matches(nu.language(nu.INTEGERS), text)
     if "e" not in text.lower():  # the rule lets a few more exponents in, which no bound forbids
         assert (mismatch(numbers, text) is None) == la.matches(nu.language(nu.Numbers()), text)
 
@@ -106,3 +107,13 @@ def test_integers_without_bounds_take_one_place_at_a_time() -> None:
         lang = nu.language(nu.Numbers(whole=True, low=low))
         assert len(automaton.dfa_of(lang).edges) < 60
         assert len(print_rules({"root": TextWriter(Rules(), Chars, str).write(lang)}, "root")) < 120
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "integer"}, {"type": "integer", "maximum": 9}, {"enum": [1, 2, 7]}, {"const": 7}]
+)
+def test_integers_are_written_as_every_reader_of_integers_takes_them(schema: dict[str, Any]) -> None:
+    grammar = parse_gbnf(schema_to_gbnf(schema))
+
+    assert mismatch(grammar, "7") is None
+    assert mismatch(grammar, "7.0") is not None

@@ -123,7 +123,7 @@ class Reader:
     def _plain(self, place: Place) -> Shape:
         """What `type` and the keywords of single types say."""
         schema = place.schema
-        shape = scalars.of_type(place, self.document.draft)
+        shape = scalars.of_type(place)
         for keyword in ("enum", "const"):
             if keyword in schema:
                 values = self._guarded(place, keyword, partial(scalars.of_values, place, keyword), sh.ALL)

@@ -26,27 +26,27 @@ OF_TEXTS = ("minLength", "maxLength", "pattern", "format")
 _TYPES = frozenset(["null", "boolean", "integer", "number", "string", "array", "object"])
 
 
-def of_type(place: Place, draft: int) -> Shape:
+def of_type(place: Place) -> Shape:
     """`type`: everything of the types it names."""
     named = place.schema.get("type")
     if named is None:
         return sh.ALL
     if isinstance(named, str) and named in _TYPES:
-        return _of_names(frozenset((named,)), draft <= 4)
+        return _of_names(frozenset((named,)))
     names = named if isinstance(named, list) else [named]
     if not all(isinstance(name, str) and (name in _TYPES or name == "any") for name in names):
         raise SchemaError("an unknown type", keyword="type", pointer=f"{place.pointer}/type")
-    return _of_names(frozenset(names), draft <= 4)
+    return _of_names(frozenset(names))
 
 
 @lru_cache
-def _of_names(names: frozenset[str], is_draft_4: bool) -> Shape:
+def _of_names(names: frozenset[str]) -> Shape:
     if "any" in names:
         return sh.ALL
     return Shape(
         "null" in names,
         sh.BOOLEANS if "boolean" in names else frozenset(),
-        (nu.of_types(names, 4 if is_draft_4 else 2020),) if names & {"integer", "number"} else (),
+        (nu.of_types(names),) if names & {"integer", "number"} else (),
         la.ALL if "string" in names else la.NONE,
         (sh.ITEMS,) if "array" in names else (),
         (sh.MEMBERS,) if "object" in names else (),
@@ -72,7 +72,7 @@ def of_value(value: Any) -> Shape:
             return msgspec.structs.replace(sh.EMPTY, booleans=frozenset([value]))
         case int() | float():
             among = frozenset([Fraction(str(value))])
-            return msgspec.structs.replace(sh.EMPTY, numbers=(nu.Numbers(among=among),))
+            return msgspec.structs.replace(sh.EMPTY, numbers=(nu.Numbers(among=among, plain=isinstance(value, int)),))
         case str():
             return msgspec.structs.replace(sh.EMPTY, strings=la.words([value]))
         case list():
