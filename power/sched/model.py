@@ -94,7 +94,7 @@ class Model:
         self._launch = launch
         self._metrics = metrics.of(str(stored.name))
         self._life = trio.CancelScope()
-        self._settled = trio.Event()  # loaded, or failed to
+        self._settled = trio.Event()  # loaded, or failed to; after a death it is open again
         self._error: PowerError | None = None
 
     def __repr__(self) -> str:
@@ -169,9 +169,10 @@ class Model:
         Raises:
             LoadFailed: it did not come up.
         """
-        await self._settled.wait()
-        if self.ready is None:
-            raise self._error or LoadFailed(f"model '{self.stored.name}' was unloaded while it was loading")
+        while self.ready is None:
+            if self.gone.is_set():
+                raise self._error or LoadFailed(f"model '{self.stored.name}' was unloaded while it was loading")
+            await self._settled.wait()
         return self.ready
 
     # -- life --

@@ -584,6 +584,20 @@ async def test_a_dead_worker_fails_what_was_streaming_and_runs_the_rest_again(
     assert [text for text in outcomes.values() if text not in died] == ["1 2 3 4 5 6 7 8 "] * 2
 
 
+async def test_who_only_wants_a_model_loaded_waits_for_the_next_worker_after_a_death(
+    autojump_clock: MockClock, models: Open, script: Script
+) -> None:
+    script.die_at = [1.5]
+    async with models() as m:
+        with pytest.raises(WorkerDied):
+            await ask(m, n_predict=8)
+
+        async with m.acquire(stored("m"), ANY) as use:
+            assert use.model.ready is None
+            assert (await use.model.wait_ready()).n_ctx > 0
+        assert script.n_launched == 2
+
+
 async def test_a_worker_that_keeps_dying_is_given_up_and_says_why(
     autojump_clock: MockClock, models: Open, script: Script
 ) -> None:
