@@ -35,6 +35,7 @@ __all__ = ["Generation", "Power", "Reply", "Watch", "load_model", "open_generati
 
 
 FEW_TOKENS = 16  # that a vocabulary may put around a prompt
+UNLOAD_SECONDS = 5.0  # that an answer waits for a process to end
 
 
 class Power:
@@ -117,9 +118,12 @@ async def load_model(power: Power, name: str, *, options: dict[str, Any], keep_a
 
 
 async def unload_model(power: Power, name: str) -> StoredModel:
-    """Let the model leave memory as soon as nobody uses it."""
+    """Let the model leave memory as soon as nobody uses it; if nobody does, it has left."""
     stored = await power.find(name)
-    power.models.unload(stored)
+    model = power.models.unload(stored)
+    if model is not None and model.is_idle:
+        with trio.move_on_after(UNLOAD_SECONDS):
+            await model.gone.wait()
     return stored
 
 

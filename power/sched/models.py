@@ -246,13 +246,12 @@ class Models:
             except trio.WouldBlock:
                 return
 
-    def unload(self, stored: StoredModel) -> bool:
-        """Let the model go as soon as nobody uses it. False if it is not in memory."""
+    def unload(self, stored: StoredModel) -> Model | None:
+        """Let the model go as soon as nobody uses it. None if it is not in memory."""
         model = self._residents.find(stored)
-        if model is None:
-            return False
-        model.expire_after(0)
-        return True
+        if model is not None:
+            model.expire_after(0)
+        return model
 
     # -- looking --
 
