@@ -7,130 +7,20 @@ block hangs up, and a server stops generating when its client hangs up.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
+from power.client.lines import chunks, given, steps
+from power.client.values import Chunk, Listed, Running, ServerRefused, Shown, Step
 from power.config import Config
 from power.errors import PowerError, ServerUnreachable
 
 # Seconds. A server on this machine accepts at once or never; an answer may take as long as it takes.
 TIMEOUTS = httpx.Timeout(None, connect=5.0)
-
-
-class ServerRefused(PowerError):
-    """The server answered with an error; `message` is its own text, `status` its HTTP status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the prompt did not fit the context: the oldest messages, or tokens."""
-
-    prompt_tokens: int = 0  # of all of it
-    num_ctx: int = 0
-    messages: int = 0
-    tokens: int = 0
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer took; durations in nanoseconds, zero where the server said nothing."""
-
-    total_duration: int = 0
-    load_duration: int = 0
-    prompt_eval_count: int = 0
-    prompt_eval_duration: int = 0
-    eval_count: int = 0
-    eval_duration: int = 0
-    truncated: LeftOut | None = None
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request stands that there is no answer to yet; which fields count is the status's to say."""
-
-    status: str  # "loading", "queued", "prefill"
-    loaded: float = 0.0  # of the model, 0.0 … 1.0
-    position: int = 0  # in the queue, 1: next
-    total: int = 0  # tokens of the prompt, of which `processed` have been read
-    processed: int = 0
-
-
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Some more of an answer; the last one has `done_reason` and `usage`."""
-
-    content: str = ""
-    thinking: str = ""
-    tool_calls: tuple[dict[str, Any], ...] = ()
-    done_reason: str = ""
-    usage: Usage | None = None
-    progress: Progress | None = None  # then there is no more in it
-
-
-class Details(msgspec.Struct, frozen=True, kw_only=True):
-    format: str = ""
-    family: str = ""
-    parameter_size: str = ""
-    quantization_level: str = ""
-
-
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored model."""
-
-    name: str
-    digest: str = ""
-    size: int = 0  # bytes
-    modified_at: datetime | None = None
-    details: Details = Details()
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """A loaded model."""
-
-    name: str
-    digest: str = ""
-    size: int = 0  # bytes
-    size_vram: int = 0  # bytes of them on GPUs
-    context_length: int = 0
-    expires_at: datetime | None = None
-
-
-class Tensor(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    type: str = ""
-    shape: tuple[int, ...] = ()
-
-
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """All there is to say about a model."""
-
-    license: str = ""
-    modelfile: str = ""
-    parameters: str = ""
-    template: str = ""
-    system: str = ""
-    details: Details = Details()
-    messages: tuple[dict[str, Any], ...] = ()
-    model_info: dict[str, Any] = {}
-    projector_info: dict[str, Any] = {}
-    tensors: tuple[Tensor, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    requires: str = ""
-    memory: dict[str, Any] = {}  # what loading it takes: bytes by purpose, and for how much context
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a pull, push or creation is; `total` is 0 where there is nothing to count."""
-
-    status: str
-    digest: str = ""
-    total: int = 0  # bytes
-    completed: int = 0
 
 
 class _Models(msgspec.Struct, frozen=True):
@@ -192,7 +82,7 @@ class Client:
     async def load(self, model: str, *, options: Mapping[str, Any] | None = None, keep_alive: Any = None) -> None:
         """Have the model in memory."""
         body = {"model": model, "options": dict(options or {}), "keep_alive": keep_alive}
-        await self._call("POST", "/api/generate", _given(body), dict[str, Any])
+        await self._call("POST", "/api/generate", given(body), dict[str, Any])
 
     async def unload(self, model: str) -> None:
         """Have the model leave memory once nobody uses it."""
@@ -215,8 +105,8 @@ class Client:
     @asynccontextmanager
     async def follow(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Step]]:
         """Have /api/pull, /api/push or /api/create do its work, whose steps these are; leaving the block stops it."""
-        async with self._lines(path, body) as lines, aclosing(_steps(lines)) as steps:
-            yield steps
+        async with self._lines(path, body) as lines, aclosing(steps(lines)) as events:
+            yield events
 
     async def copy(self, source: str, destination: str) -> None:
         await self._send("POST", "/api/copy", {"source": source, "destination": destination})
@@ -252,13 +142,13 @@ class Client:
 
     @asynccontextmanager
     async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Chunk]]:
-        async with self._lines(path, body) as lines, aclosing(_chunks(lines)) as chunks:
-            yield chunks
+        async with self._lines(path, body) as lines, aclosing(chunks(lines)) as events:
+            yield events
 
     @asynccontextmanager
     async def _lines(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[str]]:
         with self._transport_errors():
-            async with self._http.stream("POST", path, json=_given(body)) as response:
+            async with self._http.stream("POST", path, json=given(body)) as response:
                 if response.is_error:
                     await response.aread()
                     raise _refusal(response)
@@ -303,10 +193,6 @@ class Client:
             raise PowerError(f"{self.address} does not speak this API: {error}") from error
 
 
-def _given(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
-
-
 def _refusal(response: httpx.Response) -> ServerRefused:
     try:
         error = msgspec.json.decode(response.content)["error"]
@@ -326,61 +212,3 @@ async def _hang_up(response: httpx.Response, lines: AsyncIterator[str]) -> None:
     with suppress(httpx.TransportError, httpx.StreamError):
         async for _ in lines:
             pass
-
-
-async def _chunks(lines: AsyncIterator[str]) -> AsyncGenerator[Chunk, None]:
-    done = False
-    async for line in lines:
-        if line:
-            chunk = _chunk(line)
-            done = done or chunk.usage is not None
-            yield chunk
-    if not done:
-        raise PowerError("the server ended its answer half-way")
-
-
-async def _steps(lines: AsyncIterator[str]) -> AsyncGenerator[Step, None]:
-    status = ""
-    async for line in lines:
-        if line:
-            step = _step(line)
-            status = step.status
-            yield step
-    if status != "success":
-        raise PowerError("the server gave up half-way")
-
-
-def _step(line: str) -> Step:
-    try:
-        fields = msgspec.json.decode(line, type=dict[str, Any])
-        if "error" in fields:
-            raise ServerRefused(str(fields["error"]), 500)
-        return msgspec.convert(_given(fields), Step)
-    except msgspec.DecodeError as error:
-        raise PowerError(f"the server sent a line that is no progress: {line[:100]!r}") from error
-
-
-def _progress(fields: Mapping[str, Any]) -> dict[str, Any] | None:
-    status, progress = fields.get("status"), fields.get("progress")
-    return {**progress, "status": status} if status and isinstance(progress, dict) else None
-
-
-def _chunk(line: str) -> Chunk:
-    try:
-        fields = msgspec.json.decode(line, type=dict[str, Any])
-        if "error" in fields:
-            raise ServerRefused(str(fields["error"]), 500)
-        message = fields.get("message") or {}
-        return msgspec.convert(
-            {
-                "content": message.get("content") or fields.get("response") or "",
-                "thinking": message.get("thinking") or fields.get("thinking") or "",
-                "tool_calls": message.get("tool_calls") or (),
-                "done_reason": fields.get("done_reason") or "",
-                "usage": fields if fields.get("done") else None,
-                "progress": _progress(fields),
-            },
-            Chunk,
-        )
-    except (msgspec.DecodeError, AttributeError) as error:
-        raise PowerError(f"the server sent a line that is no part of an answer: {line[:100]!r}") from error
