@@ -7,8 +7,8 @@ the mailbox its events arrive in.
 
 from power.sched.mailbox import Mailbox
 from power.sched.models import Models, open_models
+from power.sched.place import Sitting
 from power.sched.running import RunningModel
-from power.sched.slots import Sitting
 from power.sched.use import Use
 from power.sched.watch import Watch
 

@@ -1,7 +1,9 @@
-"""Those that wait for a model to come into memory, one behind the other."""
+"""Those that wait for a model to come into memory, one behind the other: first come, first served."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,6 +13,7 @@ from power.errors import PowerError
 from power.options import LoadOptions
 from power.sched.loads import model_key
 from power.sched.memory import Needs
+from power.sched.slots import Crowd
 from power.sched.use import Use
 from power.worker.wire import Load
 
@@ -44,3 +47,36 @@ class Waiter:
         else:
             self.error = outcome
         self.answered.set()
+
+
+class Line:
+    """At most `most` waiters, and no more than the `crowd` has room for."""
+
+    def __init__(self, crowd: Crowd, most: int) -> None:
+        self._crowd = crowd
+        self._most = most
+        self._waiters: list[Waiter] = []
+
+    def __iter__(self) -> Iterator[Waiter]:
+        """Those who have no answer yet, the first in front."""
+        return iter([waiter for waiter in self._waiters if not waiter.answered.is_set()])
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiters) >= self._most or self._crowd.is_full
+
+    @contextmanager
+    def standing(self, waiter: Waiter) -> Iterator[None]:
+        """It stands in the line during the block."""
+        self._waiters.append(waiter)
+        self._crowd.n += 1
+        try:
+            yield
+        finally:
+            self._waiters.remove(waiter)
+            self._crowd.n -= 1
+
+    def position(self, waiter: Waiter) -> int:
+        """How many are let in until it is, itself included; 0: it does not wait."""
+        waiting = list(self)
+        return waiting.index(waiter) + 1 if waiter in waiting else 0

@@ -21,11 +21,12 @@ from power.errors import LoadFailed, PowerError, WorkerDied
 from power.metrics import Metrics
 from power.options import LoadOptions
 from power.sched.crashes import crashing
+from power.sched.engine import Engine, hear
 from power.sched.evicting import protection
 from power.sched.loads import serves
 from power.sched.memory import Beside, Needs, together
 from power.sched.placing import Placement, placed
-from power.sched.scheduler import Engine, Scheduler, hear
+from power.sched.scheduler import Scheduler
 from power.sched.slots import Crowd
 from power.worker.wire import Alive, Load, LoadError, Loading, Question, Ready, Reply
 

@@ -25,7 +25,7 @@ from power.errors import Overloaded, PowerError
 from power.metrics import Metrics
 from power.options import LoadOptions
 from power.sched.crashes import Crashes
-from power.sched.line import Waiter
+from power.sched.line import Line, Waiter
 from power.sched.loads import load_command
 from power.sched.memory import MachineMemory, Memory, Needs
 from power.sched.model import Launch, Model
@@ -58,9 +58,9 @@ class Models:
         self._launch = launch
         self._begin = begin
         self._residents = Residents(config, memory)
-        self._line: list[Waiter] = []
         self._alarm = trio.CancelScope()  # when the line is to be looked at again
         self._crowd = Crowd(config.max_queue_total)
+        self._line = Line(self._crowd, config.max_queue)
         self._crashes = Crashes()
         self._stopping: Overloaded | None = None
 
@@ -113,23 +113,16 @@ class Models:
             return Use(model, self._residents.admit, claim, deadline)
         load = load_command(stored, wanted, self._config)
         self._crashes.check(load, str(stored.name), trio.current_time())
-        if len(self._line) >= self._config.max_queue or self._crowd.is_full:
+        if self._line.is_full:
             raise Overloaded(BUSY, retry_after=LOAD_RETRY)
         waiter = Waiter(stored, wanted, load, claim, deadline)
         if watch is not None:
-            watch.position = lambda: self._position(waiter)
-        return await self._stand_in_line(waiter)
+            watch.position = lambda: self._line.position(waiter)
+        return await self._wait_in_line(waiter)
 
-    def _position(self, waiter: Waiter) -> int:
-        """How many are let in until it is, itself included; 0: it has left the line."""
-        open_ones = [other for other in self._line if not other.answered.is_set()]
-        return open_ones.index(waiter) + 1 if waiter in open_ones else 0
-
-    async def _stand_in_line(self, waiter: Waiter) -> Use:
-        self._line.append(waiter)
-        self._crowd.n += 1
+    async def _wait_in_line(self, waiter: Waiter) -> Use:
         try:
-            with trio.CancelScope(deadline=waiter.deadline):
+            with self._line.standing(waiter), trio.CancelScope(deadline=waiter.deadline):
                 waiter.needs = await self._residents.memory.measure(waiter.stored, waiter.load)
                 self._advance()
                 await waiter.answered.wait()
@@ -138,8 +131,6 @@ class Models:
                 waiter.use.release()
             raise
         finally:
-            self._line.remove(waiter)
-            self._crowd.n -= 1
             self._advance()
         if waiter.use is not None:
             return waiter.use
@@ -159,11 +150,10 @@ class Models:
         """Let in whoever can come in, and do the next thing for the first who cannot."""
         self._alarm.deadline = math.inf
         while True:
-            open_ones = [waiter for waiter in self._line if not waiter.answered.is_set()]
-            for waiter in open_ones:
+            for waiter in self._line:
                 if model := self._loaded(waiter.stored, waiter.wanted):
                     waiter.answer(Use(model, self._residents.admit, waiter.claim, waiter.deadline))
-            first = next((waiter for waiter in open_ones if not waiter.answered.is_set()), None)
+            first = next(iter(self._line), None)
             if first is None or first.needs is None or not self._serve_first(first, first.needs):
                 return
 

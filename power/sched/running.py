@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from power.sched.model import Model
-from power.sched.slots import Sitting
+from power.sched.place import Sitting
 
 if TYPE_CHECKING:
     from power.store import StoredModel  # only passed on, never looked into

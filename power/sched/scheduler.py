@@ -3,11 +3,6 @@
 The scheduler outlives workers: places wait in its table while the model loads,
 and again when a worker died before they had streamed anything.  `run` is one
 worker's life; between two of them nobody is seated.
-
-A worker that is stopped, or hangs, would keep everybody waiting for ever.  So one
-that has work has to say something now and then, be it only that it is alive
-(`power.worker.pulse`), and one that does not is killed, as if it had died by
-itself.
 """
 
 from __future__ import annotations
@@ -15,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import trio
 
 from power.claim import ANYBODY, Claim
-from power.errors import BadRequest, Overloaded, PowerError, PromptTooLong, ReaderTooSlow, WorkerDied
-from power.events import Prefill
+from power.errors import Overloaded, PowerError, ReaderTooSlow, WorkerDied
 from power.metrics import Metrics
+from power.sched.engine import Engine, hear, refusal
 from power.sched.mailbox import MAX_UNREAD, Mailbox
-from power.sched.slots import Crowd, Place, SlotTable
+from power.sched.place import Place
+from power.sched.questions import MAX_QUESTIONS, Questions
+from power.sched.slots import Crowd, SlotTable
 from power.sched.watch import Watch
 from power.worker.wire import (
     Accepted,
@@ -49,26 +46,6 @@ from power.worker.wire import (
     Tokenized,
 )
 
-MAX_QUESTIONS = 64  # on their way to a worker at a time; more wait their turn
-
-
-class Engine(Protocol):
-    """A worker that is loaded; `power.sched.process.Worker`, or a fake that speaks the same."""
-
-    async def send(self, command: Command) -> None: ...
-
-    async def receive(self) -> list[Event]:
-        """At least one event.
-
-        Raises:
-            WorkerDied: there will be no more.
-        """
-        ...
-
-    def kill(self) -> None:
-        """End it at once; it may be stopped, or hang."""
-        ...
-
 
 class Turn(NamedTuple):
     """How a task is to be queued, and who is to know of it."""
@@ -77,31 +54,6 @@ class Turn(NamedTuple):
     claim: Claim = ANYBODY
     deadline: float = math.inf  # for its slot, trio's clock
     watch: Watch | None = None  # sees its place from then on
-
-
-class Answer:
-    """What one question waits for."""
-
-    def __init__(self) -> None:
-        self._known = trio.Event()
-        self._event: Reply | None = None
-        self._error: PowerError | None = None
-
-    def set(self, event: Reply) -> None:
-        self._event = event
-        self._known.set()
-
-    def fail(self, error: PowerError) -> None:
-        self._error = error
-        self._known.set()
-
-    async def wait(self) -> Reply:
-        """The answer; raises what `fail` was given."""
-        await self._known.wait()
-        if self._event is None:
-            assert self._error is not None
-            raise self._error
-        return self._event
 
 
 class Scheduler:
@@ -124,8 +76,7 @@ class Scheduler:
         self._hang_seconds = hang_seconds
         self._patience = trio.CancelScope()  # with a worker that has work and says nothing
         self._commands: trio.MemorySendChannel[Command] | None = None
-        self._asked: dict[int, Answer] = {}
-        self._questions = trio.CapacityLimiter(MAX_QUESTIONS)
+        self._questions = Questions()
 
     @asynccontextmanager
     async def generate(self, task: Task, turn: Turn) -> AsyncIterator[Mailbox]:
@@ -173,9 +124,7 @@ class Scheduler:
                 await self._pump_events(engine)
         finally:
             self._commands = None
-            for answer in self._asked.values():
-                answer.fail(WorkerDied("the model's process has stopped"))
-            self._asked.clear()
+            self._questions.fail(WorkerDied("the model's process has stopped"))
 
     async def ask(self, question: Question) -> Reply:
         """The worker's answer to `question` (its id is given here). The model has to be ready.
@@ -184,18 +133,15 @@ class Scheduler:
             BadRequest: it makes no sense.
             WorkerDied: there is no worker any more.
         """
-        async with self._questions:
+        async with self._questions.turn():
             if self._commands is None:
                 raise WorkerDied(f"model '{self.name}' is not running")
             numbered = msgspec.structs.replace(question, id=self.table.next_id())
-            answer = self._asked[numbered.id] = Answer()
-            try:
+            with self._questions.asking(numbered.id) as answer:
                 self._commands.send_nowait(numbered)
                 if math.isinf(self._patience.deadline):
                     self._expect_word()
                 return await answer.wait()
-            finally:
-                self._asked.pop(numbered.id, None)
 
     def lost(self, error: PowerError) -> None:
         """The worker died: fail what had begun to stream, keep the rest for the next worker."""
@@ -251,7 +197,7 @@ class Scheduler:
         return await hear(engine, self._hang_seconds, self._patience)
 
     def _expect_word(self) -> None:
-        working = self.table.is_working or self._asked
+        working = self.table.is_working or self._questions
         self._patience.deadline = trio.current_time() + self._hang_seconds if working else math.inf
 
     def _handle(self, event: Event) -> None:
@@ -266,15 +212,14 @@ class Scheduler:
                     place.n_cached = event.n_cached
             case Prefilled(id):
                 if place := self.table.seated.get(id):
-                    place.prefilled = _further(place.prefilled, event)
+                    place.read(event)
             case Done(id=id):
                 self._finish(id, event)
             case Refused(id):
-                if answer := self._asked.get(id):
-                    answer.fail(_refusal(event))
+                self._questions.refused(id, refusal(event))
                 if place := self.table.ended(id):
                     self._metrics.failed.inc()
-                    place.mailbox.fail(_refusal(event))
+                    place.mailbox.fail(refusal(event))
                 self._seat()
             case Alive():
                 pass
@@ -284,9 +229,8 @@ class Scheduler:
             case Embedded(id):
                 if place := self.table.seated.get(id):
                     place.mailbox.put(event)
-            case Tokenized(id) | Counted(id) | Detokenized(id) | SlotActed(id):
-                if answer := self._asked.get(id):
-                    answer.set(event)
+            case Tokenized() | Counted() | Detokenized() | SlotActed():
+                self._questions.answered(event)
             case _:
                 raise AssertionError(f"a loaded worker said {event}")
 
@@ -320,36 +264,6 @@ class Scheduler:
         self._seat()
 
 
-async def hear(engine: Engine, hang_seconds: float, patience: trio.CancelScope | None = None) -> list[Event]:
-    """What the worker says next. One that is silent for too long is killed.
-
-    That is `hang_seconds` from now, or as the deadline of `patience` has it.
-
-    Raises:
-        WorkerDied: it has ended, or was killed.
-    """
-    with patience or trio.move_on_after(hang_seconds):
-        return await engine.receive()
-    engine.kill()
-    raise WorkerDied(f"the model's process hung: no sign of life for {hang_seconds:g} seconds; it was killed")
-
-
 async def _pump_commands(commands: trio.MemoryReceiveChannel[Command], engine: Engine) -> None:
     async for command in commands:
         await engine.send(command)
-
-
-def _further(before: Prefill | None, now: Prefilled) -> Prefill:
-    """A sequence that had to give its row back reads its prompt again: that is nobody's progress."""
-    n_done = max(now.n_done, before.processed if before else 0)
-    return Prefill(now.n_prompt, now.n_cached, n_done, now.ns / 1e6)
-
-
-def _refusal(refused: Refused) -> PowerError:
-    match refused.kind:
-        case "too-long":
-            return PromptTooLong(refused.n_prompt, refused.n_ctx)
-        case "bad-request":
-            return BadRequest(refused.message, field=refused.field or None)
-        case "failed":
-            return PowerError(refused.message)

@@ -26,10 +26,9 @@ import trio
 
 from power.claim import ANYBODY, Claim
 from power.errors import Overloaded, PowerError
-from power.events import Prefill
 from power.sched.fair import FairQueue
-from power.sched.mailbox import Mailbox
-from power.worker.wire import Done, Start, Task
+from power.sched.place import Place, Sitting
+from power.worker.wire import Done, Task
 
 # A sequence that has streamed nothing is run again when its worker dies, but only
 # once: it may be the very prompt that kills workers.
@@ -40,68 +39,6 @@ COUNT_SECONDS = 0.2
 MAX_RETRY_AFTER = 300  # seconds; whoever is told to come back later than that will not
 # The words are Ollama's, two spaces and all: clients look for them.
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
-
-
-class Sitting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot does, or did last."""
-
-    slot: int
-    id: int = 0  # of the task; 0: there was none
-    is_processing: bool = False
-    n_prompt: int = 0  # tokens
-    n_cached: int = 0
-    n_tokens: int = 0  # of prompt and answer, that are known to be in the KV cache
-    start: Start | None = None  # without its prompt; None: it makes embeddings
-
-
-class Place:
-    """One request's place in a model's queue, then in one of its slots."""
-
-    def __init__(self, task: Task, claim: Claim, on_end: Callable[[], None]) -> None:
-        self.task = task
-        self.id = task.id
-        self.claim = claim
-        self.mailbox = Mailbox()
-        self.moved = trio.Event()  # it waits no longer for its first slot: seated, or out
-        self.taken_at = trio.current_time()  # seconds, trio's clock
-        self.seated_at = 0.0
-        self.has_streamed = False
-        self.n_tokens = 0  # of prompt and answer, that are known to be in the KV cache
-        self.n_prompt = 0  # tokens, of which `n_cached` need not be computed
-        self.n_cached = 0
-        self.slot = -1  # while it sits, and the last one it had
-        self.n_tries = 0
-        self.prefilled: Prefill | None = None  # how far its prompt was read, if it asked for that
-        self._on_end: Callable[[], None] | None = on_end
-
-    def sit(self, slot: int) -> None:
-        """It has this slot now."""
-        self.slot = slot
-        if isinstance(self.task, Start):
-            self.task = msgspec.structs.replace(self.task, slot=slot)
-
-    def sitting(self, *, is_processing: bool) -> Sitting:
-        """What there is to tell of it, to whoever looks at its slot."""
-        return Sitting(
-            slot=self.slot,
-            id=self.id,
-            is_processing=is_processing,
-            n_prompt=self.n_prompt,
-            n_cached=self.n_cached,
-            n_tokens=self.n_tokens,
-            start=msgspec.structs.replace(self.task, prompt=()) if isinstance(self.task, Start) else None,
-        )
-
-    def end(self) -> None:
-        """Tell the owner, once, that the model has no more to do for this place."""
-        self.moved.set()
-        if self._on_end is not None:
-            on_end, self._on_end = self._on_end, None
-            on_end()
-
-    def fail(self, error: PowerError) -> None:
-        self.mailbox.fail(error)
-        self.end()
 
 
 class Crowd:

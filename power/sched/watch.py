@@ -14,7 +14,7 @@ from power.events import Loading, Prefill, Progress, Queued
 
 if TYPE_CHECKING:
     from power.sched.model import Model
-    from power.sched.slots import Place
+    from power.sched.place import Place
 
 
 class Watch:

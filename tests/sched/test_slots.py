@@ -9,7 +9,8 @@ from trio.testing import MockClock
 
 from power.claim import Claim
 from power.errors import Overloaded, WorkerDied
-from power.sched.slots import MAX_RETRY_AFTER, Crowd, Place, SlotTable
+from power.sched.place import Place
+from power.sched.slots import MAX_RETRY_AFTER, Crowd, SlotTable
 
 from .conftest import start
 
