@@ -62,6 +62,8 @@ class ToolCallReader:
         self._found: list[str | ToolCall] = []
         self._pending = ""  # spaces and closing marks, which are dropped if a call or the end is next
         self._after_call = False  # whitespace that comes now is dropped
+        self._dropped = ""  # what was pending, where a call has begun
+        self._not_said = 0  # and of its text, what is the prompt's
         self._cut_off = False
         self.unfinished: Unfinished | None = None  # after `flush`
         self._source = Source()
@@ -143,8 +145,10 @@ class ToolCallReader:
         start = source.at
         found = yield from self._calls.section(source, self._call)
         if self._telling and self._calls.cut:
-            self.unfinished = Unfinished(self._telling.cut_off(), self._calls.cut)
-            self._put(self._calls.cut)
+            # Nothing of it is lost, nor told that was the prompt's.
+            cut = self._dropped + self._calls.cut[self._not_said :]
+            self.unfinished = Unfinished(self._telling.cut_off(), cut)
+            self._put(cut)
             return True
         if found:
             return True
@@ -159,10 +163,12 @@ class ToolCallReader:
     # -- giving out --
 
     def _begin_call(self) -> None:
+        self._dropped, self._not_said = self._dropped + self._pending, self._not_said + self._unsaid
         self._pending, self._after_call, self._unsaid = "", True, 0
 
     def _call(self, call: Call) -> None:
         self._begin_call()
+        self._dropped, self._not_said = "", 0
         told = self._telling.done() if self._telling is not None else None
         call_id, written = (told.id, told.arguments) if told else (self._id(call.id), "")
         self._found.append(ToolCall(name=call.name, arguments=call.arguments, id=call_id, written=written))

@@ -201,6 +201,20 @@ def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, hea
     assert engine.accepts(lazy, said if "analysis" in begun else f"<|channel|>analysis<|message|>{said}")
 
 
+def test_a_call_whose_first_mark_is_forgotten_is_held_too(engine: Engine) -> None:
+    known = written("qwen3-coder")
+    assert known is not None
+    assert known.dialect is not None
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    lazy = lazy_grammar(known.dialect, [{"name": "f", "parameters": schema}], parallel=True)
+    call = "<function=f>\n<parameter=n>\n1\n</parameter>\n</function>\n</tool_call>"
+
+    assert lazy.behind == ("<tool_call>", "<function=")
+    for text in (call, f"<tool_call>\n{call}"):
+        assert engine.accepts(lazy.grammar, f"So: {text}")
+        assert not engine.accepts(lazy.grammar, f"So: {text.replace('1', 'one')}")
+
+
 def test_an_answer_that_calls_nothing_is_free_with_all_that_templates_put_around_it(engine: Engine) -> None:
     for dialect in dialects():
         lazy = lazy_grammar(dialect, TOOLS, parallel=True).grammar

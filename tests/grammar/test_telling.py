@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.grammar import Answer, AnswerReader
-from power.grammar.dialects import HERMES, Dialect, Syntax
+from power.grammar.dialects import HERMES, Dialect, Syntax, written
 from power.grammar.dialects.writing import write_calls
 from power.messages import CallPart, ToolCall
 
@@ -97,6 +97,29 @@ def test_what_no_grammar_holds_is_told_when_it_is_certain() -> None:
     reader = AnswerReader(HERMES, TOOLS)
 
     assert reader.feed(write_calls(HERMES, [CALL])[:-20]).parts == ()
+
+
+def test_a_call_that_begins_where_nothing_is_held_is_told_when_it_is_whole() -> None:
+    known = written("qwen3-coder")
+    assert known is not None
+    text = "<function=find_it>\n<parameter=text>\na\n</parameter>\n</function>\n</tool_call>"
+
+    reader = AnswerReader(known.dialect, TOOLS, tells=("<tool_call>",))
+    answers = [*map(reader.feed, text), reader.flush()]
+
+    assert not any(answer.parts for answer in answers)
+    assert [call.arguments for answer in answers for call in answer.tool_calls] == [{"text": "a"}]
+
+
+@pytest.mark.parametrize("prompt", ["", "<tool_call>\n"])
+def test_nothing_of_the_text_of_a_call_that_is_cut_off_is_lost(prompt: str) -> None:
+    text = write_calls(HERMES, [CALL])[:-20].removeprefix(prompt)
+    reader = AnswerReader(HERMES, TOOLS, tells=("",), prompt=prompt)
+
+    answers = [reader.feed(f"{'' if prompt else 'So: '}\n {text}"), reader.flush()]
+
+    assert answers[-1].unfinished
+    assert "".join(answer.content for answer in answers) == f"{'' if prompt else 'So: '}\n {text}"
 
 
 @pytest.mark.parametrize("syntax", list(Syntax))

@@ -65,13 +65,11 @@ def triggers_of(dialect: Dialect) -> dict[str, str]:
     for part in re.split(f"({ID}|{INDEX}|{NAME})", dialect.opening):
         begun = len(part) - len(part.lstrip())
         for mark in _MARK.finditer(part):
-            own_line = part[: mark.start()].endswith("\n") and mark[0].startswith("<")
-            text = mark[0] if found and own_line else "" if found else part[begun : mark.end()]
-            if (
-                len(text) >= MIN_TRIGGER
-                and text not in dialect.content_close
-                and not any(text in each for each in found)
-            ):
+            if found and not (part[: mark.start()].endswith("\n") and mark[0].startswith("<")):
+                continue
+            text = mark[0] if found else part[begun : mark.end()]
+            is_another = text not in dialect.content_close and not any(text in other for other in found)
+            if len(text) >= MIN_TRIGGER and is_another:
                 found[text] = dialect.opening[: start + mark.end()]
         start += len(part)
     return found
