@@ -7,13 +7,15 @@ additional members come last.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from power.grammar import automaton, charset
+from power.grammar import automaton
 from power.grammar import languages as la
 from power.grammar import terms as te
+from power.grammar.counting import Member, counted_members
 from power.grammar.errors import TooLarge
 from power.grammar.expressions import EMPTY, NOTHING, Expr, Text, alt, optional, seq
 from power.grammar.sequences import State, write_list
@@ -26,23 +28,7 @@ if TYPE_CHECKING:
 
 MAX_ANY_ORDER = 4  # members; five would already be 32 states and 80 steps
 MAX_GIVEN = 3  # the same for unique objects, which are written once for each beginning of a member
-# Additional members that must be there need different names; these many are told apart.
-MAX_TOLD_APART = 4
-MAX_COUNTED = 1000  # places times members
 MAX_SPLIT = 200  # ways to choose members of which one must be there
-
-_LETTERS = [charset.of(chr(point) + chr(point).upper()) for point in range(97, 123)]
-_DIGITS = charset.of("0123456789")
-_OTHERS = charset.complement(charset.normal(one for ranges in [*_LETTERS, _DIGITS] for one in ranges))
-# How names may begin, so that names of two kinds are never equal.
-_BEGINNINGS = [la.words([""])] + [la.cat(la.chars(ranges), la.ALL) for ranges in [*_LETTERS, _DIGITS, _OTHERS]]
-
-
-class Member(msgspec.Struct, frozen=True, gc=False):
-    """One declared member: its text after the opening quote of the name."""
-
-    text: Expr
-    required: bool
 
 
 class Special(msgspec.Struct, frozen=True, gc=False):
@@ -141,7 +127,7 @@ class ObjectWriter:
             high = None
         counted = members.low > n_required or high is not None
         if counted:
-            return self._counted(members, declared, extra)
+            return counted_members(members, declared, extra, partial(self._extra, members))
         if 1 < len(declared) <= n_any_order:
             return _in_any_order([self._shared(member) for member in declared], extra)
         return _in_order(declared, extra)
@@ -159,76 +145,6 @@ class ObjectWriter:
     def _shared(self, member: Member) -> Member:
         """As a rule: in any order, it is written in many places."""
         return Member(self._values.rules.share("member", member.text), member.required)
-
-    def _counted(self, members: Members, declared: list[Member], extra: Expr) -> list[State]:
-        """States are pairs of a position and a number of members so far, from the last position to the first."""
-        most = MAX_COUNTED // (len(declared) + 1)
-        if members.low > most:
-            raise TooLarge(f"counting {members.low} members in any of {len(declared)} takes too many states")
-        # A maximum that is too large to count to is lowered.
-        members = msgspec.structs.replace(members, high=None if members.high is None else min(members.high, most))
-        top = members.low if members.high is None else members.high
-        if extra is NOTHING:
-            top = min(top, len(declared))
-        if members.low > top:
-            return [State((), False)]
-        states: list[State] = []
-        numbers: dict[tuple[int, int], int] = {}
-        for count in range(top, -1, -1):
-            numbers[len(declared), count] = self._count_extras(members, extra, count, top, states, numbers)
-        for position in range(len(declared) - 1, -1, -1):
-            rest_required = sum(member.required for member in declared[position:])
-            for count in range(min(top, position if extra is NOTHING else top), -1, -1):
-                steps: list[tuple[Expr, int]] = []
-                if members.high is None or count < top:
-                    steps.append((declared[position].text, numbers[position + 1, min(count + 1, top)]))
-                also = None if declared[position].required else numbers[position + 1, count]
-                numbers[position, count] = len(states)
-                states.append(State(tuple(steps), count >= members.low and not rest_required, also))
-        return states
-
-    def _count_extras(
-        self,
-        members: Members,
-        extra: Expr,
-        count: int,
-        top: int,
-        states: list[State],
-        numbers: dict[tuple[int, int], int],
-    ) -> int:
-        """The state in which only additional members may come, and `count` members have come; added to `states`."""
-        end = max((position for position, _ in numbers), default=0)
-        n_missing = members.low - count
-        if extra is NOTHING or (members.high is not None and count == top):
-            states.append(State((), n_missing <= 0))
-        elif n_missing <= 1:
-            following = numbers.get((end, count + 1), len(states))  # itself, where nothing is counted any more
-            states.append(State(((extra, following),), n_missing <= 0))
-        elif n_missing > MAX_TOLD_APART:
-            raise TooLarge(f"more than {MAX_TOLD_APART} additional members that must be there cannot be told apart")
-        else:
-            self._tell_apart(members, n_missing, numbers[end, members.low], states)
-        return len(states) - 1
-
-    def _tell_apart(self, members: Members, n_missing: int, goal: int, states: list[State]) -> None:
-        """So many additional members whose names begin differently, in ascending or descending order of that.
-
-        One name twice would be one member to whoever reads it.
-        """
-        texts = [text for names in _BEGINNINGS if (text := self._extra(members, names)) is not NOTHING]
-        otherwise: int | None = None
-        for order in (texts, texts[::-1]):
-            places: dict[tuple[int, int], int] = {}
-            for at in range(len(order), -1, -1):
-                for left in range(1, n_missing + 1):
-                    places[at, left] = len(states)
-                    if at == len(order):
-                        # Nobody has been chosen yet: it may be done in the other order.
-                        states.append(State((), False, otherwise if left == n_missing else None))
-                    else:
-                        following = goal if left == 1 else places[at + 1, left - 1]
-                        states.append(State(((order[at], following),), False, places[at + 1, left]))
-            otherwise = places[0, n_missing]
 
     def _split(self, members: Members) -> list[tuple[Members, Special | None]]:
         """The objects by which member it is of which at least one must be there."""
