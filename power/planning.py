@@ -20,26 +20,14 @@ from power.config import Config
 from power.errors import BadRequest
 from power.events import Truncated
 from power.grammar import Constraint
-from power.grammar.dialects import Dialect, written
+from power.grammar.dialects import Dialect
 from power.holding import Hold, hold
 from power.messages import Message, Tool, ToolChoice
 from power.options import Options, read_options
-from power.prompt import (
-    Choice,
-    abilities,
-    choose,
-    collate,
-    continues_thinking,
-    find_dialect,
-    find_marks,
-    prompt_messages,
-    render_chat,
-    render_insert,
-)
+from power.prompt import Choice, abilities, collate, prompt_messages, render_chat, render_insert
+from power.speech import dialect_of, template_of, thinking_of
 from power.store import StoredModel
 from power.stream.blocks import Thinking
-from power.stream.channels import speaks_in_channels
-from power.stream.thinking import prompt_opens_thinking
 from power.worker import wire
 
 log = logging.getLogger(__name__)
@@ -104,9 +92,9 @@ def _plan(stored: StoredModel, request: Generation, config: Config) -> Plan:
     options = with_context(read_request_options(stored, request.options), config)
     _check_capabilities(stored, request)
     think = _think(stored, request)
-    template = _template(stored, request)
+    template = template_of(stored, request)
     prompt = render(stored, request, template, think, options)
-    thinking, dialect = _thinking(stored, template, prompt, request), _dialect(stored, template)
+    thinking, dialect = thinking_of(stored, template, prompt, request), dialect_of(stored, template)
     return Plan(
         stored=stored,
         options=options,
@@ -164,15 +152,6 @@ def _think(stored: StoredModel, request: Generation) -> bool | str | None:
     return True if request.think is None else request.think
 
 
-def _template(stored: StoredModel, request: Generation) -> Choice | None:
-    """What makes the prompt; None: nothing has to."""
-    if request.raw:
-        return None
-    if request.template:
-        return Choice("go", request.template)
-    return choose(stored, tools=bool(request.tools))
-
-
 def render(
     stored: StoredModel, request: Generation, template: Choice | None, think: bool | str | None, options: Options
 ) -> str:
@@ -217,28 +196,6 @@ def _render_messages(
     if options.think_budget >= 0:
         extra = {"thinking_budget": options.think_budget} | extra  # Seed-OSS tells its model
     return render_chat(model, messages, request.tools, think, template=template, extra=extra)
-
-
-def _thinking(stored: StoredModel, template: Choice | None, prompt: str, request: Generation) -> Thinking | None:
-    if template is None or request.suffix:
-        return None
-    # A template of the request's own seldom shows past thinking; the model thinks as it always does.
-    marks = find_marks(template) or find_marks(choose(stored))
-    if marks is None:
-        return None
-    begun = prompt_opens_thinking(prompt, (marks.open, marks.close)) or continues_thinking(request.messages or ())
-    channels = speaks_in_channels(template.text)
-    return Thinking(open=marks.open, close=marks.close, ending=marks.ending, begun=begun, channels=channels)
-
-
-def _dialect(stored: StoredModel, template: Choice | None) -> Dialect | None:
-    """By the template that made the prompt, or by the parser that the model names."""
-    if template is None:
-        return None
-    if (found := find_dialect(template)) is not None:
-        return found
-    named = written(stored.config.parser)
-    return named.dialect if named else None
 
 
 def shifts(plan: Plan, request: Generation) -> bool:

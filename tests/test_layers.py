@@ -16,7 +16,7 @@ LAYERS = [
     {"gguf", "grammar", "stream", "prompt"},
     {"worker"},
     {"store", "sched"},
-    {"holding", "planning", "fitting", "generate", "embedding"},
+    {"speech", "holding", "planning", "fitting", "generate", "embedding"},
     {"api", "listen", "serve", "client", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
