@@ -114,19 +114,21 @@ def _longest(text: str, words: Sequence[str]) -> str:
 
 
 def unless(heads: Mapping[str, str], name: str) -> list[str]:
-    """Rules `NAME-0` …: any text, but for one that begins with one of `heads`; behind that comes its rule.
+    """Rules `NAME-all` …: any text, but for one that begins with one of `heads`; behind that comes its rule.
 
     None of the heads may begin another.
     """
-    states = sorted({head[:n] for head in heads for n in range(len(head))}, key=lambda state: (len(state), state))
-    number = {state: n for n, state in enumerate(states)}
-    rules = [f"{name}-any ::= [^\\U00000000]*"]
+    states = sorted({head[:n] for head in heads for n in range(len(head))}, key=lambda state: (-len(state), state))
+    bodies: dict[str, str] = {}  # of rules, with their names: what goes on alike is there once
+    names: dict[str, str] = {}  # by states
     for state in states:
         edges = dict.fromkeys(head[len(state)] for head in heads if head.startswith(state))
-        ways = [f"{literal(char)} {heads.get(state + char) or f'{name}-{number[state + char]}'}" for char in edges]
+        ways = [f"{literal(char)} {heads.get(state + char) or names[state + char]}" for char in edges]
         others = "".join(map(_code, edges))
-        rules.append(f'{name}-{number[state]} ::= {" | ".join([*ways, f"[^{others}] {name}-any"])} | ""')
-    return rules
+        body = f'{" | ".join([*ways, f"[^{others}] {name}-any"])} | ""'
+        names[state] = bodies.setdefault(body, f"{name}-{len(bodies) if state else 'all'}")
+    rules = [f"{rule} ::= {body}" for body, rule in bodies.items()]
+    return [f"{name}-any ::= [^\\U00000000]*", *rules]
 
 
 def literal(text: str) -> str:
@@ -136,4 +138,4 @@ def literal(text: str) -> str:
 
 def _code(char: str) -> str:
     """A character as GBNF takes it in strings and in classes alike."""
-    return char if char.isascii() and char.isalnum() else f"\\U{ord(char):08X}"
+    return char if char.isascii() and (char.isalnum() or char in "_ ") else f"\\U{ord(char):08X}"

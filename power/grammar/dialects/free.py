@@ -83,7 +83,7 @@ def _with_heads(calls: Calls, rules: Rulebook, *, parallel: bool) -> Lazy:
     if not heads or any(one != other and one.startswith(other) for one in heads for other in heads):
         return Lazy()
     rules.add_all(unless(heads, "free"))
-    return Lazy(rules.print(f"{LINES} free-0"), tuple(heads))
+    return Lazy(rules.print(f"{LINES} free-all"), tuple(heads))
 
 
 def _with_headers(calls: Calls, rules: Rulebook, *, inside: bool) -> str:
