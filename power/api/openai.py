@@ -19,16 +19,14 @@ from power.api.openai_bodies import (
     generations_of_completion,
     wants_usage,
 )
+from power.api.openai_prompts import text_of, with_plain_prompts
 from power.api.openai_replies import ChatEncoder, sum_of
 from power.api.openai_text_replies import CompletionEncoder
 from power.api.requests import Request, claim_of, decode, read_body
 from power.api.several import stream_several
 from power.api.waiting import stream_with_progress
 from power.claim import Claim
-from power.errors import BadRequest
 from power.generate import Generation, Power, load_model, render_only
-from power.planning import read_request_options
-from power.worker.wire import Detokenize, Detokenized
 
 
 async def chat_completions(power: Power, request: Request) -> Response:
@@ -41,6 +39,7 @@ async def chat_completions(power: Power, request: Request) -> Response:
 
 async def completions(power: Power, request: Request) -> Response:
     body = decode(completion_body, await read_body(request, power.config.max_body_bytes))
+    body = await with_plain_prompts(power, body)
     claim = _claim(request, body)
     generations = [replace(generation, claim=claim) for generation in generations_of_completion(body)]
     generation = generations[0]
@@ -80,23 +79,8 @@ async def _echoes(power: Power, prompts: list[Generation], body: CompletionBody)
     """What each answer begins with, if it is to repeat its prompt."""
     if not body.echo:
         return ()
-    texts = [await _text_of(power, prompt) for prompt in prompts]
+    texts = [await text_of(power, prompt) for prompt in prompts]
     return tuple(text for text in texts for _ in range(n_given(body)))
-
-
-async def _text_of(power: Power, prompt: Generation) -> str:
-    """The prompt as a text, also where it came as tokens."""
-    if not prompt.context:
-        return prompt.prompt
-    stored = await power.find(prompt.model)
-    options = read_request_options(stored, prompt.options).load
-    async with power.models.acquire(stored, options, prompt.keep_alive, prompt.claim) as use:
-        try:
-            answer = await use.model.ask(Detokenize(0, prompt.context))
-        except BadRequest as error:
-            raise BadRequest(error.message, field="prompt") from None
-    assert isinstance(answer, Detokenized)
-    return answer.text
 
 
 async def _loaded(encoder: CompletionEncoder) -> AsyncGenerator[bytes, None]:

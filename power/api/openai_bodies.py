@@ -95,7 +95,7 @@ class ChatBody(Body, kw_only=True):
 
 
 class CompletionBody(Body, kw_only=True):
-    prompt: str | list[Any] | None = None
+    prompt: str | list[Any] | dict[str, Any] | None = None
     suffix: str | None = None
     logprobs: int | None = None
     echo: bool | None = None
@@ -194,13 +194,13 @@ def _budget(body: Body) -> dict[str, int]:
     return {"think_budget": given[0]} if given else {}
 
 
-def _prompts(given: str | list[Any] | None) -> list[str | list[int]]:
+def _prompts(given: str | list[Any] | dict[str, Any] | None) -> list[str | list[int]]:
     """Texts, and lists of token ids."""
     if given is None or isinstance(given, str):
         return [given or ""]
-    prompts = [given] if _are_tokens(given) else given
+    prompts: list[Any] = given if isinstance(given, list) and not are_tokens(given) else [given]
     for index, prompt in enumerate(prompts):
-        if not isinstance(prompt, str) and not _are_tokens(prompt):
+        if not isinstance(prompt, str) and not are_tokens(prompt):
             raise BadRequest(
                 f'invalid "prompt[{index}]": expected a string, token ids, or a list of either', field="prompt"
             )
@@ -216,7 +216,8 @@ def _prompt(prompt: str | list[int]) -> dict[str, Any]:
     return {"prompt": prompt} if isinstance(prompt, str) else {"context": tuple(prompt), "raw": True}
 
 
-def _are_tokens(item: Any) -> bool:
+def are_tokens(item: Any) -> bool:
+    """Whether it is token ids, as far as one can tell without the vocabulary."""
     return (
         isinstance(item, list)
         and bool(item)

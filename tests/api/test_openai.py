@@ -217,6 +217,35 @@ def test_a_prompt_may_be_token_ids(http: httpx.Client, openai_client: openai.Ope
     assert found.usage.prompt_tokens == raw["prompt_eval_count"]
 
 
+def test_a_prompt_may_be_pieces_of_text_and_token_ids(http: httpx.Client) -> None:
+    def tokens(text: str, add_special: bool = False) -> list[int]:
+        body = {"model": "tiny", "content": text, "add_special": add_special}
+        return list(http.post("/tokenize", json=body).json()["tokens"])
+
+    whole = [*tokens("The", True), *tokens(" weather"), *tokens(" is")]
+    pieces = ["The", *tokens(" weather"), " is"]
+    expected = http.post("/v1/completions", json=COMPLETION | {"prompt": whole}).json()
+    found = http.post("/v1/completions", json=COMPLETION | {"prompt": pieces}).json()
+    several = http.post("/v1/completions", json=COMPLETION | {"prompt": [pieces, whole, "Who are you?"]}).json()
+    named = http.post("/v1/completions", json=COMPLETION | {"prompt": {"prompt_string": "Who are you?"}}).json()
+
+    assert found["choices"] == expected["choices"]
+    assert [choice["text"] for choice in several["choices"][:2]] == [expected["choices"][0]["text"]] * 2
+    assert named["choices"][0]["text"] == several["choices"][2]["text"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [["a", 1.5], ["a", -1], ["a", True], [["a", None]], {"prompt_string": 5}, {}, [{"text": "a"}],
+     {"prompt_string": "a", "multimodal_data": ["aGVsbG8="]}],
+)  # fmt: skip
+def test_what_is_no_prompt_is_refused_by_its_name(http: httpx.Client, prompt: Any) -> None:
+    reply = http.post("/v1/completions", json=COMPLETION | {"prompt": prompt})
+
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "prompt"
+
+
 @pytest.mark.parametrize("bias", [{"TOKEN": -100}, [["TOKEN", -100.0]], [["the", -100], ["TOKEN", -100]]])
 def test_a_bias_may_be_said_in_any_of_its_forms(http: httpx.Client, bias: Any) -> None:
     body = CHAT | {"logprobs": True}

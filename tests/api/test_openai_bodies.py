@@ -157,7 +157,7 @@ def test_keep_alive_means_what_it_means_natively() -> None:
         ({"seed": 2**63}, "seed"),
         ({"stop": 5}, "stop"),
         ({"stop": ["a", 5]}, "stop[1]"),
-        ({"logit_bias": [5]}, "logit_bias"),
+        ({"logit_bias": "5"}, "logit_bias"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"n": 65}, "n"),
         ({"n": 0}, "n"),
