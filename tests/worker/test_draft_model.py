@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from power.options import Sampling
+from power.worker.draft_model import MAX_EXTRA_TOKENS
 from power.worker.wire import Done, LoadError, Ready, Step
 from tests.support import TINY
 from tests.worker.harness import GREEDY, Answer, Worker, open_worker
 from tests.worker.models import (
     FIRST_BYTE,
+    N_VOCAB,
     add_attention,
     attention_tensors,
     ends,
@@ -35,11 +37,11 @@ N_LAYER = 2
 IDLE = tuple(f"blk.{layer}.{name}.weight" for layer in range(N_LAYER, 99) for name in ("attn_output", "ffn_down"))
 
 
-def write_sure_model(path: Path, *, n_layer: int = N_LAYER, n_idle: int = 0) -> Path:
+def write_sure_model(path: Path, *, n_layer: int = N_LAYER, n_idle: int = 0, n_padding: int = 0) -> Path:
     """A model that is sure of what it says; layers that add nothing make it slower and no wiser."""
-    writer = open_writer(path, "llama", N_EMBD, n_layer + n_idle, 512)
+    writer = open_writer(path, "llama", N_EMBD, n_layer + n_idle, 512, n_padding=n_padding)
     add_attention(writer, N_EMBD)
-    for name, shape in [*ends(N_EMBD), *attention_tensors(N_EMBD, n_layer + n_idle)]:
+    for name, shape in [*ends(N_EMBD, n_padding), *attention_tensors(N_EMBD, n_layer + n_idle)]:
         factor = 0.0 if name in IDLE else 8.0 if name == "output.weight" else 1.0
         writer.add_tensor(name, (random_tensor(name, shape) * factor).astype("float32"))
     return finish(writer, path, [])
@@ -185,6 +187,38 @@ def test_a_prompt_longer_than_a_step_is_read_in_steps(path: Path, same: Path) ->
 
     assert with_drafts.tokens == without.tokens
     assert counts(with_drafts)[0] > 0
+
+
+def test_a_draft_that_is_padded_with_more_tokens_drafts_none_of_them(path: Path, tmp_path: Path) -> None:
+    draft = write_sure_model(tmp_path / "draft.gguf", n_padding=MAX_EXTRA_TOKENS)
+    with open_worker() as worker:
+        assert isinstance(worker.load(path, draft=str(draft)), Ready)
+        with_drafts, without = both(worker, GREEDY)
+
+    assert with_drafts.tokens == without.tokens
+    n_drafted, n_accepted = counts(with_drafts)
+    assert n_drafted >= n_accepted > 0
+
+
+def test_tokens_that_the_draft_does_not_have_are_answered_without_it(tmp_path: Path) -> None:
+    model = write_sure_model(tmp_path / "model.gguf", n_idle=10, n_padding=100)
+    draft = write_sure_model(tmp_path / "draft.gguf")
+    with open_worker() as worker:
+        assert isinstance(worker.load(model, draft=str(draft)), Ready)
+        with_drafts, without = both(worker, GREEDY)
+        padded = worker.answer(TEXT + "[pad7]" + TEXT, n_predict=10)
+
+    assert with_drafts.tokens == without.tokens
+    assert len(padded.tokens) == 10
+
+
+def test_too_many_tokens_more_are_another_vocabulary(path: Path, tmp_path: Path) -> None:
+    draft = write_sure_model(tmp_path / "draft.gguf", n_padding=MAX_EXTRA_TOKENS + 1)
+    with open_worker() as worker:
+        answer = worker.load(path, draft=str(draft))
+
+    assert isinstance(answer, LoadError)
+    assert f"{N_VOCAB + MAX_EXTRA_TOKENS + 1} tokens, not {N_VOCAB}" in answer.message
 
 
 def test_another_vocabulary_is_refused_and_the_difference_named(path: Path) -> None:

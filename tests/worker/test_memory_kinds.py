@@ -9,14 +9,23 @@ import pytest
 
 from power.worker.wire import Ready
 from tests.worker.harness import Answer, Worker, open_worker
-from tests.worker.models import write_model, write_recurrent_model, write_sliding_model
+from tests.worker.models import (
+    write_convolving_model,
+    write_hybrid_model,
+    write_model,
+    write_recurrent_model,
+    write_sliding_model,
+)
 
 PROMPT = "the other thing that he ate at the tea"
 
 Write = Callable[[Path], Path]
 
 
-@pytest.fixture(params=[write_model, write_sliding_model, write_recurrent_model], scope="module")
+KINDS = [write_model, write_sliding_model, write_recurrent_model, write_hybrid_model, write_convolving_model]
+
+
+@pytest.fixture(params=KINDS, scope="module")
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write: Write = request.param
     return write(tmp_path_factory.mktemp("kinds") / "model.gguf")
