@@ -6,8 +6,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 from power.worker.draft_model import DraftModel, Wish
+from power.worker.economics import Economics
 from power.worker.llama import Llama
-from power.worker.lookup import Economics, Trust
+from power.worker.lookup import Trust
 from power.worker.sequence import Sequence
 from power.worker.wire import MODEL_DRAFT
 

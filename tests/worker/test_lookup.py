@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from power.worker.lookup import N_GRAM, Economics, Lookup, Trust
+from power.worker.lookup import N_GRAM, Lookup, Trust
 
 TOKENS = st.lists(st.integers(0, 3), max_size=40)
 
@@ -46,39 +46,6 @@ def test_after_forgetting_it_is_as_new(before: list[int], after: list[int]) -> N
     lookup.forget()
 
     assert lookup.draft(after, 4) == Lookup().draft(after, 4)
-
-
-def priced(**seconds: float) -> Economics:
-    economics = Economics(16)
-    for name, value in seconds.items():
-        economics.record(int(name[1:]), value)
-    return economics
-
-
-def test_where_larger_steps_cost_nothing_more_is_drafted_the_surer_it_is() -> None:
-    cheap = priced(n1=1.0, n17=1.1)
-
-    assert cheap.best(1, 0.99, 16) == 15
-    assert cheap.best(1, 0.05, 16) < 15
-    assert cheap.best(1, 0.0, 16) == 0
-
-
-def test_where_every_token_costs_the_same_nothing_is_drafted() -> None:
-    dear = priced(n1=1.0, n2=2.0, n4=4.0, n17=17.0)
-
-    assert dear.best(1, 0.99, 16) == 0
-
-
-def test_a_full_step_has_no_drafts() -> None:
-    # Eight tokens fit into one tile, the ninth begins another.
-    tiled = priced(n1=1.0, n8=1.2, n9=2.4, n24=2.6)
-
-    assert tiled.best(1, 0.8, 7) > 0
-    assert tiled.best(8, 0.8, 7) == 0
-
-
-def test_no_more_is_drafted_than_may_be() -> None:
-    assert priced(n1=1.0, n17=1.0).best(1, 1.0, 3) == 3
 
 
 def test_trust_is_lost_and_comes_back() -> None:
