@@ -24,10 +24,11 @@ from power.worker.batch import TILE, Load
 
 BLOCK = 32  # tokens from which on each one costs less
 LEARNING = 0.3  # weight of the latest step among those of its kind
-PAIRS = 1e5  # the unit in which pairs are counted, to keep the numbers alike
-# What two costs could both explain is divided between them: most of it goes to the tokens, so that a larger step
-# is not thought to be free.
-DOUBT = 1e-3 * np.array([4.0, 1.0, 1.0, 4.0, 4.0])
+# Pairs that may cost as much as a token: 1,200 do for a 0.5B model, more for larger ones. What two costs could both
+# explain is divided between them; but with few cells in memory, compared with this, nothing can be told about pairs,
+# and what a step took is put down to its tokens.
+PAIRS = 1000
+DOUBT = 3e-4 * np.array([4.0, 1.0, 1.0, 10.0, 10.0])  # less to the step as such: a larger one is not thought free
 HOPE = 0.75  # of what it would take in proportion, a step is hoped to take that is larger than any so far
 TILE_HOPE = 0.25  # of what a pair costs by itself, one in a tile is hoped to cost; 0.27 on a Zen 4
 
@@ -71,12 +72,15 @@ class StepTimes:
     def _fit(self) -> list[float]:
         """What each of the features costs, in seconds."""
         costs = np.zeros(5)
-        is_known = np.diag(self._squares) > 1e-12
+        if not self._kinds:
+            return costs.tolist()
+        amounts = np.diag(self._squares).copy()
+        is_known = amounts > 1e-9 * amounts[1]
         free = is_known.copy()
-        scale = 1 / np.sqrt(np.maximum(np.diag(self._squares), 1e-12))
-        equations = self._squares * np.outer(scale, scale) + np.diag(DOUBT)
+        amounts[3:] = amounts[1]
+        equations = self._squares + np.diag(DOUBT * amounts)
         while free.any():  # without those that would be negative
-            found = np.linalg.solve(equations[np.ix_(free, free)], (self._sides * scale)[free])
+            found = np.linalg.solve(equations[np.ix_(free, free)], self._sides[free])
             costs[:] = 0
             costs[free] = found
             if (found >= 0).all():
@@ -84,7 +88,7 @@ class StepTimes:
             free &= costs > 0
         else:
             costs[:] = 0
-        return _bounded([float(cost) for cost in costs * scale], [bool(known) for known in is_known])
+        return _bounded([float(cost) for cost in costs], [bool(known) for known in is_known])
 
 
 def _features(load: Load) -> tuple[float, ...]:

@@ -66,7 +66,7 @@ def test_a_few_slow_steps_do_not_switch_drafts_off(n_before: int, n_slow: int, s
     assert sum(n > 0 for n in drafted(economics, usual, 20)) >= 19
 
 
-@given(st.floats(0.7, 1.5), st.floats(0.1, 0.9))
+@given(st.floats(0.9, 1.5), st.floats(0.1, 0.8))
 def test_drafts_that_do_not_pay_are_given_up_and_tried_again_after_long(each: float, p: float) -> None:
     economics = Economics(16)
 

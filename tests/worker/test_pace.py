@@ -33,14 +33,19 @@ class Machine(NamedTuple):
         return pair * load.n_pairs
 
 
-MACHINES = st.builds(
-    Machine,
-    st.floats(1e-4, 0.1),
-    st.floats(1e-5, 0.03),
-    st.floats(0.3, 1.0),
-    st.floats(0, 1e-5),
-    st.floats(0.1, 1.0),
-)
+@st.composite
+def machines(draw: st.DrawFn, slowest_step: float = 0.1, slowest_token: float = 0.03) -> Machine:
+    token = draw(st.floats(1e-5, slowest_token))
+    return Machine(
+        draw(st.floats(1e-4, slowest_step)),
+        token,
+        draw(st.floats(0.3, 1.0)),
+        token * draw(st.floats(0, 1 / 300)),
+        draw(st.floats(0.1, 1.0)),
+    )
+
+
+MACHINES = machines()
 
 
 def any_load(rng: Random) -> Load:
@@ -61,7 +66,7 @@ def test_what_steps_take_is_found_out(machine: Machine, rng: Random) -> None:
 
     for _ in range(20):
         load = any_load(rng)
-        assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.1
+        assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.15
 
 
 @given(MACHINES, st.integers(0, 10**6).map(Random))
@@ -89,6 +94,19 @@ def test_whatever_was_measured_an_estimate_is_no_less_for_more_and_bounded_by_tw
             if (n < TILE) == (2 * n < TILE):
                 assert here <= times.estimate(Load(2 * n, pairs)) * 1.0001 + 1e-12
             assert times.estimate(Load(2 * n, 2 * pairs)) <= 2 * here * 1.0001 + 1e-12
+
+
+@given(MACHINES, st.integers(0, 10**6).map(Random))
+def test_short_prompts_tell_nothing_about_long_contexts(machine: Machine, rng: Random) -> None:
+    times = StepTimes()
+    for _ in range(100):
+        load = weigh([(rng.randrange(60), rng.choice([1, 2, 5, 14, 30, 62]))])
+        times.record(load, machine.seconds(load) * rng.uniform(0.9, 1.5))
+
+    for n in (2, 16, 64):
+        assert times.estimate(weigh([(2000, n)])) < 5 * max(
+            times.estimate(weigh([(0, n)])), machine.seconds(weigh([(2000, n)]))
+        )
 
 
 def test_a_thousand_steps_of_one_size_do_not_make_others_forgotten() -> None:
@@ -162,9 +180,7 @@ def test_a_step_beyond_the_limit_is_worth_it(machine: Machine, streams: list[int
             assert n / took / took**PRICE > 0.5 / least / max(least, limit) ** PRICE
 
 
-FAST = st.builds(
-    Machine, st.floats(1e-4, 0.05), st.floats(1e-5, 3e-4), st.floats(0.3, 1.0), st.floats(0, 4e-8), st.floats(0.1, 1.0)
-)
+FAST = machines(0.05, 2e-4)
 
 
 @given(FAST, st.integers(1, 4))
@@ -182,7 +198,10 @@ def test_a_long_prompt_beside_streams_is_read_in_whole_tiles_on_a_processor() ->
     def seconds(load: Load) -> float:
         return step_seconds(load) * SPEED  # as measured
 
-    here = Streams(Pace(2048), seconds, [100, 100], 6000)
+    here = Streams(Pace(2048), seconds, [10, 10], 30)
+    for _ in range(100):  # short prompts, and answers
+        here.step()
+    here = Streams(here.pace, seconds, [100, 100], 6000)
     while not here.is_read:
         here.step()
 
