@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.simulate import SPEED, step_seconds
 from power.worker.batch import TILE, Load, Work, weigh
-from power.worker.pace import LENIENCE, PATIENCE, PRICE, SIZES, SLOWDOWN, STEP_SECONDS, FixedPace, Pace
+from power.worker.pace import LENIENCE, PATIENCE, PRICE, SIZES, STEP_SECONDS, FixedPace, Pace
 from power.worker.steptimes import BLOCK, StepTimes
 
 
@@ -165,19 +165,19 @@ def run(pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prom
     return here.sizes
 
 
-@given(MACHINES, st.lists(st.integers(1, 4000), min_size=1, max_size=4), st.integers(300, 1000))
-def test_a_step_beyond_the_limit_is_worth_it(machine: Machine, streams: list[int], n_prompt: int) -> None:
+@given(MACHINES, st.lists(st.integers(1, 4000), min_size=1, max_size=4), st.integers(0, 8000))
+def test_the_size_that_reads_most_for_its_time_is_taken(machine: Machine, streams: list[int], n_past: int) -> None:
     pace = Pace(512)
-    run(pace, machine.seconds, streams, n_prompt)  # by then the machine is known
-    here = Streams(pace, machine.seconds, streams, n_prompt)
-    alone = machine.seconds(weigh([(n, 1) for n in streams]))
-    limit = max(STEP_SECONDS * LENIENCE, SLOWDOWN * alone * 1.5)
-    while not here.is_read:
-        here.step()
-        n, took = here.sizes[-1] - len(streams), here.took[-1]
-        if took > 2 * limit and n > 1:  # one token would take its time, too, and bring so much less
-            least = machine.seconds(weigh([*((n_past, 1) for n_past in streams), (here._n_past, 1)]))
-            assert n / took / took**PRICE > 0.5 / least / max(least, limit) ** PRICE
+    pace.times = taught(machine.seconds, Random(1), lambda: 1.0)
+    work = [*(Work(1, 1, True, 0, n) for n in streams), Work(2000, 2000, False, 0, n_past)]
+    chosen = sum(chunk.n_tokens for chunk in pace.plan(work)) - len(streams)
+    limit = pace.limit(weigh([(n, 1) for n in streams]))
+
+    def worth(n: int) -> float:
+        seconds = machine.seconds(weigh([*((n, 1) for n in streams), (n_past, n)]))
+        return n / seconds * min(1, limit / seconds) ** PRICE
+
+    assert worth(chosen) > 0.6 * max(worth(size - len(streams)) for size in SIZES if len(streams) < size <= 512)
 
 
 FAST = machines(0.05, 2e-4)
