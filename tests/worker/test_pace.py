@@ -175,7 +175,7 @@ def test_the_size_that_reads_most_for_its_time_is_taken(machine: Machine, stream
 
     def worth(n: int) -> float:
         seconds = machine.seconds(weigh([*((n, 1) for n in streams), (n_past, n)]))
-        return n / seconds * min(1, limit / seconds) ** PRICE
+        return n / seconds * float(min(1.0, limit / seconds) ** PRICE)
 
     assert worth(chosen) > 0.6 * max(worth(size - len(streams)) for size in SIZES if len(streams) < size <= 512)
 
