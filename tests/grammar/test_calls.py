@@ -100,6 +100,29 @@ def glm(text: str) -> list[str | ToolCall]:
     return ways[0]
 
 
+@pytest.mark.parametrize(
+    ("body", "arguments"),
+    [
+        ('{command:<|"|>ls}', {"command": "ls"}),
+        ('{command:<|"|>ls', {"command": "ls"}),
+        ('{command:<|"|>ls<|"|>', {"command": "ls"}),
+        ("{command:ls -l {a,b}", {"command": "ls -l {a,b"}),
+        ("{command:\n# It's so\n\nand so", {"command": "\n# It's so\n\nand so"}),
+    ],
+)
+def test_marks_of_a_text_in_braces_may_be_missing(body: str, arguments: dict[str, Any]) -> None:
+    known = written("gemma4")
+    assert known is not None
+    assert known.dialect is not None
+    parameters = {"type": "object", "properties": {"command": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "bash", "parameters": parameters}}]
+    for pieces in ([f"<|tool_call>call:bash{body}<tool_call|>"], f"<|tool_call>call:bash{body}<tool_call|>"):
+        reader = ToolCallReader(known.dialect, tools, new_id=lambda: "id")
+        found = [item for piece in pieces for item in reader.feed(piece)] + reader.flush()
+
+        assert found == [ToolCall(name="bash", arguments=arguments, id="id")]
+
+
 def test_what_stands_around_results_is_nobodys_words() -> None:
     known = written("deepseek3")
     assert known is not None

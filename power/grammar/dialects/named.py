@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from power.grammar.dialects.around import Around
+from power.grammar.dialects.braces import braced, repaired
 from power.grammar.dialects.called import Call, dictionary
 from power.grammar.dialects.dialect import Dialect, Syntax
 from power.grammar.dialects.elements import read_elements
 from power.grammar.dialects.header import Named, after_holes, read_header, words
-from power.grammar.dialects.literals import literal
 from power.grammar.dialects.parameters import ParameterReader
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, skip_space, take_json
 from power.grammar.dialects.telling import Telling, as_json, told
@@ -80,7 +80,7 @@ class NamedReader:
             case Syntax.ARGUMENTS:
                 return (yield from self._json_arguments(source))
             case Syntax.BRACES:
-                return (yield from self._braces(source))
+                return (yield from self._braces(source, name))
             case Syntax.ELEMENTS:
                 return (yield from self._elements(source, name))
         return (yield from self._parameters.read(source, name, self._more))
@@ -97,25 +97,31 @@ class NamedReader:
             yield from self._around.take_close(source)
         return arguments
 
-    def _braces(self, source: Source) -> Reading[dict[str, Any] | None]:
+    def _braces(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
+        start = source.at
+        arguments = braced((yield from self._balanced(source)), self._dialect.quote)
+        if arguments is None and self._around.close:
+            source.at = start
+            found = yield from find(source, self._around.close[:1])
+            if found is None:
+                return None
+            source.at -= len(found[1])
+            arguments = repaired(found[0], self._dialect.quote, self._tools.schema(name))
+        if arguments is not None:
+            yield from self._around.take_close(source)
+        return arguments
+
+    def _balanced(self, source: Source) -> Reading[str | None]:
+        """The text up to the brace that closes the one that comes next; marked strings may hold any."""
         start, depth, quote = source.at, 0, self._dialect.quote
         while True:
             found = yield from find(source, ["{", "}", quote] if quote else ["{", "}"])
-            if found is None:
+            if found is None or (found[1] == quote and (yield from find(source, [quote])) is None):
                 return None
-            if found[1] == quote:
-                if (yield from find(source, [quote])) is None:
-                    return None
-            else:
+            if found[1] != quote:
                 depth += 1 if found[1] == "{" else -1
             if depth == 0:
-                break
-        try:
-            arguments = literal(source.text[start : source.at], quote=quote)
-        except (ValueError, RecursionError):
-            return None
-        yield from self._around.take_close(source)
-        return arguments if isinstance(arguments, dict) else None
+                return source.text[start : source.at]
 
     def _elements(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
         found = yield from find(source, [self._around.close[0]])
