@@ -84,9 +84,10 @@ class Residents:
             return
         more, room = model.needs.beside(kind, model.placement), self._left(self.memory.room())
         if more.host > room.host or any(taken > free for taken, free in zip(more.gpus, room.gpus, strict=False)):
+            free = int(min(room.host + sum(room.gpus), 2**62))  # what nobody measures is infinite
             what = (
                 f"model '{model.stored.name}' needs {human_size(more.host + sum(more.gpus))} more memory for a context "
-                f"of its own for {kind} requests, and {human_size(int(room.host + sum(room.gpus)))} is available"
+                f"of its own for {kind} requests, and {human_size(free)} is available"
             )
             raise Overloaded(what, reason="memory", retry_after=MEMORY_RETRY) if len(self) > 1 else LoadFailed(what)
         model.extend(kind, more)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from power.config import Config
 from power.errors import LoadFailed
+from power.options import Sampling
 from power.sched.gpus import Gpu
 from power.sched.memory import MachineMemory, all_of, left, together
+from power.sched.model import Model
 from power.sched.placing import Placement, Room, placed
-from power.worker.wire import Load
+from power.sched.residents import Residents
+from power.worker.wire import Load, Start
 from tests.gguf.shapes import SHAPES, write_shape
 from tests.support import TINY
 from tests.worker.adapters import write_adapter
@@ -185,3 +189,25 @@ def test_models_on_their_way_count_and_mapped_weights_are_not_free_for_others() 
     assert left(Room(20, (10,)), [ready], [coming], math.inf) == Room(20 - 3 - 4, (7,))
     assert left(Room(20, (10,)), [ready], [coming], 10) == Room(1, (7,))
     assert all_of(Room(20), [ready], math.inf) == Room(22)
+
+
+@pytest.mark.usefixtures("with_cuda")
+async def test_a_further_context_has_to_fit_where_the_model_is(tmp_path: Path) -> None:
+    large = write_shape(tmp_path / "large.gguf", SHAPES["llama 2 7B"])
+    load = load_of(large, n_ctx=1024, n_gpu_layers=-1)
+    task = Start(id=0, prompt=("x",), sampling=Sampling(), n_predict=1, n_ctx=0, deterministic=True)
+    for free, fits in ((5.8, False), (7, True)):
+        memory = machine(None, free)  # nobody says how much the host has
+        needs = await memory.measure(stored(large), load)
+        placement = needs.place(memory.room(), partly=False)
+        assert placement is not None
+        assert placement.gpus[0] > 5 * GIB
+        model = SimpleNamespace(
+            stored=SimpleNamespace(name="large"), load=load, needs=needs, placement=placement, beside=set(), extended=[]
+        )
+        model.extend = lambda kind, more, model=model: model.extended.append(more)
+        # What is on the GPU is there by now.
+        left_free = machine(None, free - placement.gpus[0] / GIB)
+        with nullcontext() if fits else pytest.raises(LoadFailed, match=r"of its own for deterministic requests"):
+            Residents(Config(), left_free).admit(cast(Model, model), task)
+        assert bool(model.extended) == fits
