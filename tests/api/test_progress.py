@@ -53,6 +53,18 @@ async def test_the_position_in_the_queue_goes_down_as_others_end(serving: Serve,
     assert "status" not in told[-1]
 
 
+async def test_the_place_in_the_line_for_memory_is_told(serving: Serve, endless: Path) -> None:
+    async with serving({"m": endless}, num_parallel=1, max_loaded_models=1) as client, busy(client) as stop:
+        told = []
+        async with client.stream("POST", "/api/generate", json=WATCHED | {"model": "tiny"}) as response:
+            async for line in lines(response):
+                told.append(line)
+                stop.set()
+
+    assert (told[0]["status"], told[0]["progress"]) == ("loading", {"loaded": 0.0, "position": 1})
+    assert told[-1]["done"]
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
 async def test_on_v1_too_the_position_is_told(serving: Serve, endless: Path, path: str) -> None:
     prompt = {"messages": ask()["messages"]} if "chat" in path else {"prompt": "y"}

@@ -81,6 +81,7 @@ def test_statistics_are_laid_out_like_ollamas() -> None:
     ("progress", "text"),
     [
         (Progress(status="loading", loaded=0.4), "loading 40%"),
+        (Progress(status="loading", position=2), "2nd in line for memory"),
         (Progress(status="queued", position=3), "3rd in the queue"),
         (Progress(status="prefill", total=200, processed=50), "reading 25%"),
         (Progress(status="prefill"), ""),
