@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from power.worker.prefix import Copy, Cut, Load, Operation, Row, Rows, Turn
+from power.worker.operations import Copy, Cut, Load, Operation, Turn
+from power.worker.prefix import Row, Rows
 from power.worker.radix import Node
 
 # Tokens. Saving and loading take some 100 us, computing a token some milliseconds.
@@ -18,7 +19,7 @@ WORTH_SAVING = 4
 
 
 class CellRows(Rows):
-    """`n_saved` counts tokens."""
+    """The table where a row can be cut."""
 
     can_cut = True
 
@@ -36,19 +37,6 @@ class CellRows(Rows):
         matched, n_common = self.tree.match(tokens[:-1])
         shared = max((min(node.end, n_common) for node in matched if node in nodes), default=0)
         return known + len(tokens) - shared
-
-    @property
-    def n_saved(self) -> int:
-        return sum(save.end - save.start for save in self.saves.values())
-
-    def _cost(self, n_tokens: int) -> int:
-        return n_tokens
-
-    def _stretch(self, leaf: Node, start: int) -> list[Node]:
-        node, n_inside = self.tree.find(leaf, start)
-        if n_inside:
-            self.tree.split(node, n_inside)
-        return [node for node in leaf.path() if node.start >= start]
 
     def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
         row = self.rows[index]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from power.worker.disk import Disk, Header
 from power.worker.llama import Llama
-from power.worker.prefix import Copy, Cut, Drop, Load, Operation, Rows, Store
+from power.worker.operations import Copy, Cut, Drop, Load, Operation, Store
+from power.worker.prefix import Rows
 
 
 class Memory:
@@ -23,13 +24,13 @@ class Memory:
     def __init__(self, llama: Llama, rows: Rows, disk: Disk | None = None) -> None:
         self.is_lasting = disk is not None
         self._llama = llama
-        self._rows = rows
+        self._shelf = rows.shelf
         self._disk = disk
         self._saved: dict[int, NDArray[np.uint8]] = {}  # by their keys in the table
         self._files: dict[int, Path] = {}
         self._broken: set[int] = set()
         for path, header in disk.scan() if disk else ():
-            if (key := rows.adopt(header.tokens, header.start)) is not None:
+            if (key := rows.shelf.adopt(header.tokens, header.start)) is not None:
                 self._files[key] = path
 
     def do(self, operations: Iterable[Operation]) -> bool:
@@ -40,7 +41,7 @@ class Memory:
         """
         done = [self._do(operation) for operation in operations]
         for key in self._broken:
-            self._rows.lose(key)
+            self._shelf.lose(key)
         self._broken.clear()
         return all(done)
 
@@ -63,7 +64,7 @@ class Memory:
 
     def adopt(self, tokens: Sequence[int], start: int, state: NDArray[np.uint8]) -> None:
         """A state of `tokens[start:]` has come from elsewhere, and is kept if it is wanted."""
-        if (key := self._rows.adopt(tokens, start)) is not None:
+        if (key := self._shelf.adopt(tokens, start)) is not None:
             self._saved[key] = state
 
     def erase(self, operations: Iterable[Operation]) -> None:
@@ -81,14 +82,14 @@ class Memory:
         if state is None:
             self._broken.add(key)
         elif self._disk:
-            self._disk.touch([self._files[before] for before in self._rows.trail(key) if before in self._files])
+            self._disk.touch([self._files[before] for before in self._shelf.trail(key) if before in self._files])
         return state
 
     def _write(self, key: int, start: int) -> None:
-        tokens = self._rows.spell(key)
+        tokens = self._shelf.spell(key)
         if self._disk is None or not tokens:
             return
         state = self._saved[key]
         if path := self._disk.write(Header(tuple(tokens), start, len(state)), state):
             self._files[key] = path
-            self._disk.touch([self._files[before] for before in self._rows.trail(key) if before in self._files])
+            self._disk.touch([self._files[before] for before in self._shelf.trail(key) if before in self._files])

@@ -26,72 +26,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from power.worker.radix import Node, Save, Tree
-
-
-class Cut(NamedTuple):
-    """Keep the first `n_tokens` of a row and forget the others."""
-
-    row: int
-    n_tokens: int
-
-
-class Copy(NamedTuple):
-    """Let `row` have tokens `start` … `end` of `source`, instead of its own if it has some there."""
-
-    row: int
-    source: int
-    start: int
-    end: int
-
-
-class Store(NamedTuple):
-    """Save tokens `start` … `end` of a row under a new key; the row keeps them."""
-
-    row: int
-    key: int
-    start: int
-    end: int
-
-
-class Load(NamedTuple):
-    """Let `row` have tokens `start` … `end` of a saved state, which stays saved."""
-
-    row: int
-    key: int
-    start: int
-    end: int
-
-
-class Drop(NamedTuple):
-    """Forget a saved state."""
-
-    key: int
-
-
-Operation = Cut | Copy | Store | Load | Drop
-
-
-class Seat(NamedTuple):
-    """A row for a new sequence; after `operations` it holds the prompt's first `n_cached` tokens."""
-
-    row: int
-    n_cached: int
-    operations: tuple[Operation, ...]
-
-
-class Turn(NamedTuple):
-    """What a row may do next, once `operations` are done.
-
-    It holds its first `n_past` tokens now, some of which others may have computed, and may go
-    on with at most `n_tokens`: 0 if it waits for another, -1 for any number.
-    """
-
-    operations: tuple[Operation, ...]
-    n_past: int
-    n_tokens: int
+from power.worker.operations import Cut, Drop, Operation, Seat, Store, Turn
+from power.worker.radix import Node, Tree
+from power.worker.shelf import Shelf
 
 
 class Row:
@@ -111,15 +49,14 @@ class Rows(ABC):
 
     Args:
         n_cells: tokens all rows can hold together.
-        max_saved: of what `n_saved` counts.
+        max_saved: of what the shelf counts.
     """
 
     def __init__(self, n_rows: int, n_cells: int, max_saved: int) -> None:
         self.tree = Tree(can_cut=self.can_cut)
         self.rows = [Row(self.tree.root) for _ in range(n_rows)]
-        self.saves: dict[int, Save] = {}
+        self.shelf = Shelf(self.tree, max_saved)
         self.n_cells = n_cells
-        self._max_saved = max_saved
         self._clock = 0
 
     # -- a sequence's life --
@@ -143,7 +80,7 @@ class Rows(ABC):
         row = self.rows[index]
         row.busy, row.secret, row.last_used = True, secret, self._tick()
         self._enter(index, self.tree.insert(wanted))
-        return Seat(index, row.n_past, (*operations, *self.trim()))
+        return Seat(index, row.n_past, (*operations, *self.shelf.trim()))
 
     def turn(self, index: int) -> Turn:
         """What the row may do in the next step, as things stand."""
@@ -179,7 +116,7 @@ class Rows(ABC):
 
     def park(self, index: int) -> list[Operation]:
         """The sequence pauses: save what it has computed, and free its row."""
-        return [*self.leave(index), *self._clear(index), *self.trim()]
+        return [*self.leave(index), *self._clear(index), *self.shelf.trim()]
 
     def shift(self, index: int, n_keep: int, n_discard: int) -> bool:
         """After its first `n_keep` tokens, so many of the row go, and those behind move up.
@@ -199,28 +136,9 @@ class Rows(ABC):
             if self.n_free >= n_tokens:
                 break
             operations += self._clear(index)
-        return [*operations, *self.trim()]
+        return [*operations, *self.shelf.trim()]
 
     # -- what outlives the rows --
-
-    def adopt(self, tokens: Sequence[int], start: int) -> int | None:
-        """A state of `tokens[start:]` is there from an earlier time: its key from now on.
-
-        None: it is not wanted, because there is one already, no room, or nothing that it goes on from.
-        """
-        leaf = self.tree.insert(list(tokens))
-        nodes = self._stretch(leaf, start)
-        before = [node for node in leaf.path() if node.start < nodes[0].start]
-        orphan = self.can_cut and not all(node.save for node in before)
-        while self.can_cut and len(nodes) > 1 and nodes[0].save:
-            start = nodes.pop(0).end  # that much of it is there
-        if orphan or any(node.save for node in nodes) or self.n_saved + self._cost(leaf.end - start) > self._max_saved:
-            self.tree.prune(leaf)
-            return None
-        save = Save(self._tick(), start, leaf.end)
-        self.saves[save.key] = save
-        self.tree.attach(save, nodes)
-        return save.key
 
     def keep(self, tokens: list[int]) -> list[Operation]:
         """Save what is held of a sequence and not saved; rows keep what they have."""
@@ -241,28 +159,19 @@ class Rows(ABC):
             n_erased += len(node.tokens)
             if node.save:
                 operations.append(Drop(node.save.key))
-                self.lose(node.save.key)
+                self.shelf.lose(node.save.key)
             operations += [self._retreat(index, node) for index in list(node.rows)]
         return operations, n_erased
 
-    def lose(self, key: int) -> None:
-        """A saved state is not there any more, or not to be trusted."""
-        if save := self.saves.pop(key, None):
-            self.tree.detach(save)
-
-    def spell(self, key: int) -> list[int]:
-        """All tokens up to the end of a saved state; none, if it is not saved any more."""
-        save = self.saves.get(key)
-        return save.nodes[-1].spell() if save else []
-
-    def trail(self, key: int) -> list[int]:
-        """The keys of what a saved state goes on from, and its own."""
-        save = self.saves.get(key)
-        return list(dict.fromkeys(node.save.key for node in save.nodes[-1].path() if node.save)) if save else []
-
     def statistics(self) -> dict[str, int]:
         busy = sum(row.busy for row in self.rows)
-        return {"rows": len(self.rows), "busy": busy, "cells": self.n_cells, "used": self.n_used, "saved": self.n_saved}
+        return {
+            "rows": len(self.rows),
+            "busy": busy,
+            "cells": self.n_cells,
+            "used": self.n_used,
+            "saved": self.shelf.n_saved,
+        }
 
     @property
     def n_free(self) -> int:
@@ -280,19 +189,6 @@ class Rows(ABC):
     @abstractmethod
     def n_needed(self, tokens: Sequence[int]) -> int:
         """Cells in use once all that busy rows know, and these tokens, were computed, and nothing else was kept."""
-
-    @property
-    @abstractmethod
-    def n_saved(self) -> int:
-        """How much is saved, in what it is limited by."""
-
-    @abstractmethod
-    def _cost(self, n_tokens: int) -> int:
-        """What `n_saved` would count for a state of so many tokens."""
-
-    @abstractmethod
-    def _stretch(self, leaf: Node, start: int) -> list[Node]:
-        """The nodes a state covers that ends with `leaf`; one is made to begin at `start`."""
 
     @abstractmethod
     def _take(self, nodes: list[Node], n_common: int) -> tuple[int, list[Operation]]:
@@ -368,20 +264,8 @@ class Rows(ABC):
         return [*self._rescue(index), self.forget(index)] if self.rows[index].n_past else []
 
     def _store(self, index: int, start: int, nodes: list[Node]) -> Store:
-        save = Save(self._tick(), start, nodes[-1].end)
-        self.saves[save.key] = save
-        self.tree.attach(save, nodes)
-        return Store(index, save.key, start, save.end)
-
-    def trim(self) -> list[Operation]:
-        """Drop saved states beyond the limit: what nothing saved goes on from, the longest unused first."""
-        drops: list[Operation] = []
-        while self.n_saved > self._max_saved:
-            save = min(self.saves.values(), key=lambda save: (save.is_trunk(), save.nodes[-1].last_used))
-            del self.saves[save.key]
-            self.tree.detach(save)
-            drops.append(Drop(save.key))
-        return drops
+        key = self.shelf.place(start, nodes)
+        return Store(index, key, start, nodes[-1].end)
 
     def _idle(self) -> list[int]:
         return [index for index, row in enumerate(self.rows) if not row.busy]

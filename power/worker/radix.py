@@ -87,13 +87,13 @@ class Node:
 class Tree:
     """Token sequences, and who has them.
 
-    Args:
+    Attributes:
         can_cut: whether a save that covers a node is good for any part of it, or only for its very end.
     """
 
     def __init__(self, *, can_cut: bool) -> None:
         self.root = Node([], None)
-        self._can_cut = can_cut
+        self.can_cut = can_cut
 
     def nodes(self) -> Iterator[Node]:
         """All but the root."""
@@ -133,7 +133,7 @@ class Tree:
         node.parent, node.tokens, node.start = upper, node.tokens[n:], node.start + n
         upper.children[node.tokens[0]] = node
         upper.rows, upper.last_used = set(node.rows), node.last_used
-        if node.save and self._can_cut:
+        if node.save and self.can_cut:
             upper.save = node.save
             node.save.nodes.insert(node.save.nodes.index(node), upper)
         return upper

@@ -91,12 +91,12 @@ class Slots:
         if len(states) < len(keys):  # one was on disk, and is not any more
             keys, n_kept, states = [], 0, []
         parts = (
-            Part(tuple(self._rows.spell(key)), self._rows.saves[key].start, len(state))
+            Part(tuple(self._rows.shelf.spell(key)), self._rows.shelf.saves[key].start, len(state))
             for key, state in zip(keys, states, strict=True)
         )
         header = Header(fingerprint(self._load), tuple(tokens[:n_kept]), tuple(parts))
         n_bytes = write(path, header, states)
-        self._memory.do(self._rows.trim())
+        self._memory.do(self._rows.shelf.trim())
         return n_kept, n_bytes
 
     def restore(self, slot: int, path: Path) -> tuple[int, int]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from power.worker.prefix import Cut, Load, Operation, Row, Rows, Turn
+from power.worker.operations import Cut, Load, Operation, Turn
+from power.worker.prefix import Row, Rows
 from power.worker.radix import Node
 
 WORTH_SAVING = 16  # tokens; a state has the size of many
 
 
 class StateRows(Rows):
-    """`n_saved` counts states."""
+    """The table where a row is a whole state."""
 
     can_cut = False
 
@@ -27,16 +28,6 @@ class StateRows(Rows):
 
     def n_needed(self, tokens: Sequence[int]) -> int:
         return sum(max(row.n_past, row.leaf.end) + 1 for row in self.rows if row.busy) + len(tokens)
-
-    @property
-    def n_saved(self) -> int:
-        return len(self.saves)
-
-    def _cost(self, n_tokens: int) -> int:
-        return 1
-
-    def _stretch(self, leaf: Node, start: int) -> list[Node]:
-        return [leaf]
 
     def _take(self, nodes: list[Node], n_common: int) -> tuple[int, list[Operation]]:
         whole = [node for node in nodes if node.end <= n_common]
@@ -92,7 +83,7 @@ class StateRows(Rows):
         here = next((node for node in row.leaf.path() if node.end == row.n_past), None)
         if here is None or not self._is_fork(here):
             return []
-        return [self._store(index, 0, [here]), *self.trim()]
+        return [self._store(index, 0, [here]), *self.shelf.trim()]
 
     def kept(self, tokens: list[int]) -> tuple[list[int], int]:
         nodes, n_common = self.tree.match(tokens)

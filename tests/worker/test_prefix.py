@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from power.worker import cells, states
 from power.worker.cells import CellRows
-from power.worker.prefix import Copy, Cut, Drop, Load, Operation, Rows, Store
+from power.worker.operations import Copy, Cut, Drop, Load, Operation, Store
+from power.worker.prefix import Rows
 from power.worker.radix import Tree, common_prefix
 from power.worker.states import StateRows
 
@@ -169,9 +170,9 @@ class Sequences(RuleBasedStateMachine):
             start, saved = self.memory.saved[key]
             assert start <= len(held)
             held = held[:start] + saved
-            self.filed.append((self.rows.spell(key), start, saved))
+            self.filed.append((self.rows.shelf.spell(key), start, saved))
         assert held[:n_kept] == tokens[:n_kept]
-        self.do(self.rows.trim())
+        self.do(self.rows.shelf.trim())
         if erases:
             operations, n_erased = self.rows.erase(tokens)
             self.do(operations)
@@ -182,8 +183,8 @@ class Sequences(RuleBasedStateMachine):
     def bring_back(self, data: st.DataObject) -> None:
         if self.filed:
             tokens, start, saved = data.draw(st.sampled_from(self.filed))
-            if (key := self.rows.adopt(tokens, start)) is not None:
-                begin = self.rows.saves[key].start
+            if (key := self.rows.shelf.adopt(tokens, start)) is not None:
+                begin = self.rows.shelf.saves[key].start
                 self.memory.saved[key] = (begin, saved[begin - start :])
 
     def end(self, row: int) -> None:
@@ -201,13 +202,13 @@ class Sequences(RuleBasedStateMachine):
     @invariant()
     def books_and_memory_agree(self) -> None:
         assert [row.n_past for row in self.rows.rows] == [len(self.memory.tokens(i)) for i in range(N_SLOTS)]
-        assert self.rows.saves.keys() == self.memory.saved.keys()
-        for save in self.rows.saves.values():
+        assert self.rows.shelf.saves.keys() == self.memory.saved.keys()
+        for save in self.rows.shelf.saves.values():
             start, tokens = self.memory.saved[save.key]
             assert (start, start + len(tokens)) == (save.start, save.end)
             assert save.nodes[-1].spell()[start:] == tokens
         assert self.rows.n_used == self.memory.n_used
-        assert self.rows.n_saved <= self.rows._max_saved
+        assert self.rows.shelf.n_saved <= self.rows.shelf.max_saved
 
     @invariant()
     def the_tree_has_no_dead_wood(self) -> None:
