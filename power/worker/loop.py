@@ -74,7 +74,7 @@ class Loop:
                 self._line.send(*self._handle(command))
             if self._lane:
                 self._line.send(*self._lane.step())
-            if news := self._lane.news():  # also of one that was cancelled
+            if news := self._lane.seats.news():  # also of one that was cancelled
                 self._line.send(*news)
             if self._apart.lane:
                 self._line.send(*self._apart.lane.step())
