@@ -23,12 +23,14 @@ LONG = {"model": "m", "prompt": "x", "raw": True, "options": {"num_predict": 100
 MUCH = {**LONG, "logprobs": True, "top_logprobs": 20, "options": {"num_predict": 700}}
 
 
-async def hang_up(client: httpx.AsyncClient, body: dict[str, Any], until: trio.Event) -> None:
+async def hang_up(
+    client: httpx.AsyncClient, body: dict[str, Any], until: trio.Event, path: str = "/api/generate"
+) -> None:
     """Ask, and close the connection when told to."""
     async with trio.open_nursery() as nursery:
 
         async def ask() -> None:
-            async with client.stream("POST", "/api/generate", json=body) as response:
+            async with client.stream("POST", path, json=body) as response:
                 async for _ in response.aiter_bytes():
                     pass
 
@@ -158,3 +160,16 @@ def stalled(client: httpx.AsyncClient, body: dict[str, Any]) -> socket.socket:
     head = f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
     connection.sendall(head.encode() + data)
     return connection
+
+
+async def test_hanging_up_on_several_answers_ends_them_all(serving: Serve, endless: Path) -> None:
+    async with serving({"m": endless}, num_parallel=2) as client, trio.open_nursery() as nursery:
+        over = trio.Event()
+        body = {"model": "m", "prompt": ["x", "y"], "n": 2, "stream": True, "max_tokens": 100_000}
+        nursery.start_soon(hang_up, client, body, over, "/v1/completions")
+        await wait_for(client, "power_requests_running{", 2)
+        await wait_for(client, "power_requests_waiting{", 2)
+        over.set()
+
+        await wait_for(client, "power_requests_waiting{", 0)
+        await wait_for(client, "power_requests_running{", 0)

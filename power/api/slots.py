@@ -44,7 +44,7 @@ async def look(power: Power, request: Request) -> Response:
     found = next((one for one in running if stored and one.model.path == stored.path), None)
     slots = [_slot(sitting, found.context_length) for sitting in found.sittings] if found else []
     if request.args.get("fail_on_no_slot") and all(slot["is_processing"] for slot in slots):
-        raise Overloaded("no slot available", retry_after=1)
+        raise Overloaded("no slot available", reason="no-slot", retry_after=1)
     return json_response(slots)
 
 
