@@ -12,16 +12,32 @@ INTERRUPTED = 130  # and of one that Ctrl-C ended
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
+    _open_streams()
     try:
         status = _main(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has had enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # who read it has had enough
         status = BROKEN_PIPE
+    except OSError as error:  # a full disk, most of all
+        _forget_output()
+        print(f"Error: {error.strerror or error}", file=sys.stderr)
+        status = 1
     except KeyboardInterrupt:
         status = INTERRUPTED
     sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Streams that the shell has closed (`>&-`) are not there at all; what is said then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as we live
+
+
+def _forget_output() -> None:
+    """What is still in the buffer, or Python would complain once more when it writes that at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _main(arguments: list[str]) -> int:

@@ -100,7 +100,8 @@ def run(model: str = "tiny", /, *prompt: str, flags: Annotated[Flags, Parameter(
 def _prompt(words: tuple[str, ...]) -> str | None:
     """What is piped in, then the words; None if a person is to be asked."""
     is_piped = sys.stdin is not None and not sys.stdin.isatty()
-    parts = [sys.stdin.read() if is_piped else "", *words]
+    # Whatever is piped in: bytes that are no text are told so, and not a reason to say nothing.
+    parts = [sys.stdin.buffer.read().decode(errors="replace") if is_piped else "", *words]
     if not is_piped and not words and sys.stdout.isatty():
         return None
     return " ".join(part for part in parts if part)

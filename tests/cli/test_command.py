@@ -182,6 +182,40 @@ def test_a_reader_that_has_had_enough_ends_the_command_quietly(environ: Environm
         assert (process.returncode, errors) == (141, b"")
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["run", "tiny", "Hi"]])
+def test_output_that_cannot_be_written_is_said_in_one_line(environ: Environment, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+        )
+
+    assert (done.returncode, done.stderr) == (1, b"Error: No space left on device\n")
+
+
+def test_a_command_may_have_no_output_at_all(environ: Environment) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "run", "tiny", "Hi"],
+        env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_bytes_that_are_no_text_are_asked_about_too(environ: Environment) -> None:
+    done = subprocess.run(
+        [*COMMAND, "run", "tiny", "--think=false", b"\xfe"],
+        env=environ, input=b"\xff\x00abc", capture_output=True, timeout=PATIENCE,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip()
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["help"], ["run", "--help"], ["--version"]])
 def test_help_brings_in_nothing_heavy(arguments: list[str]) -> None:
     script = (
