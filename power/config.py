@@ -159,7 +159,7 @@ def _read(layer: Layer) -> dict[str, Any]:
 
 def _file(file: Path) -> Layer:
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(file.read_text("utf-8-sig"))  # Windows' editors put a mark in front
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8

@@ -254,6 +254,12 @@ def test_a_bad_flag_is_named_as_it_was_typed(home: Path) -> None:
         load(home, flags={"nonsense": 1})
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(home: Path) -> None:
+    (home / "config.toml").write_text("port = 1234", "utf-8-sig")
+
+    assert load_config({}, {"POWER_HOME": str(home)}).port == 1234
+
+
 def test_a_file_that_is_not_text_is_an_error_that_names_it(home: Path) -> None:
     (home / "config.toml").write_bytes(b"\xff")
 
