@@ -1,10 +1,13 @@
 """The listening side of the server: sockets, connections, and their end.
 
 Hypercorn speaks HTTP; accepting connections and ending them is done here, in
-one nursery, because two things have to be otherwise than in `hypercorn.trio`:
+one nursery, because some things have to be otherwise than in `hypercorn.trio`:
 a write to a client that no longer reads must end some day (Hypercorn shields
-it for ever, and then neither the exchange nor the server can), and a stop must
-not wait for such a client.
+it for ever, and then neither the exchange nor the server can), a stop must
+not wait for such a client, and whatever goes wrong in a connection ends that
+connection and no other.  HTTP/2 is not spoken: without TLS no client asks for it
+unprompted, and streams that are reset as fast as they are opened (CVE-2023-44487)
+found Hypercorn without an answer.
 """
 
 from __future__ import annotations
@@ -15,16 +18,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
 from power.config import Config
 from power.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 GRACE = 1.0  # seconds for the last bytes of what was answered when the door closed
 # Seconds one write may take: a client whose window stays shut this long is not
@@ -97,7 +104,18 @@ class _Connection(TCPServer):
         self._writes = writes
         self._is_over = False  # nothing more will be read
 
+    async def run(self) -> None:
+        try:
+            await super().run()
+        except Exception as error:  # of Hypercorn or a parser below it: the exchanges answer for their own
+            log.error("a connection failed", exc_info=error)
+
     async def _read_data(self) -> None:
+        made = self.protocol
+        made.protocol = _Http1(
+            made.app, made.config, made.context, made.task_group, made.state, made.ssl, made.client, made.server,
+            made.send,
+        )  # fmt: skip
         await super()._read_data()
         # The clock of an idle connection would keep a closed one open, and its descriptor, until it has run out.
         self._is_over = True
@@ -124,6 +142,13 @@ class _Connection(TCPServer):
                 await self.stream.send_all(data)
             finally:
                 self._writes.discard(write)
+
+
+class _Http1(H11Protocol):
+    """HTTP/1.1, whatever else the client would like to change to."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """WebSockets are found elsewhere; any other upgrade may be passed over (RFC 9110, 7.8)."""
 
 
 def _trio_listener(listener: socket.socket) -> trio.SocketListener:

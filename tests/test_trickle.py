@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 import trio
+from hypercorn.protocol import h11
 
 from power import listen
 from power.api import requests
@@ -93,3 +94,20 @@ async def test_many_who_say_nothing_keep_nobody_waiting(serving: Serve) -> None:
         assert (await client.get("/api/version")).status_code == 200
         for stream in silent:
             await stream.aclose()
+
+
+async def test_what_goes_wrong_in_a_connection_ends_no_other(
+    serving: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise KeyError("of the parser")
+
+    async with serving() as client:
+        assert (await client.get("/")).status_code == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(h11.H11Protocol, "_create_stream", fail)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/")
+
+        assert (await client.get("/")).status_code == 200
+    assert "a connection failed" in caplog.text

@@ -251,6 +251,8 @@ def test_a_strange_path_is_answered(http: httpx.Client, path: str) -> None:
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
             404,
         ),
+        ("GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", 200),
+        ("PRI * HTTP/2.0", 404),
     ],
 )
 def test_a_strange_request_is_answered(url: str, request_line: str, status: int) -> None:
