@@ -9,13 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from power.stream.align import InStep
-from power.stream.stop import StopMatcher
-from power.stream.utf8 import Utf8Decoder
 from power.worker.logprobs import Distribution
 from power.worker.lookup import Lookup, Trust
 from power.worker.radix import common_prefix
 from power.worker.sampler import Sampler
+from power.worker.telling import Telling, join
 from power.worker.thinking import ThinkingBudget
 from power.worker.vocab import Vocab
 from power.worker.wire import Accepted, Done, Event, Piece, Prefilled, Start
@@ -65,11 +63,8 @@ class Sequence:
         self._n_probs = start.n_probs
         self._sampler = sampler
         self._vocab = vocab
-        self._marks = vocab.marks(start.visible)
         self._budget = ThinkingBudget.of(start, vocab)
-        self._utf8 = Utf8Decoder()
-        self._stop = StopMatcher(start.stop)
-        self._logprobs = InStep()
+        self._telling = Telling(start, vocab)
         self._lookup = Lookup()
         self.trust = Trust()
         self.model_trust = Trust()
@@ -170,7 +165,7 @@ class Sequence:
         text = self._add(token, distribution)
         if distribution is None:  # every token is to be described, and forced ones have no logits
             text += self._add_forced()
-        logprobs = self._logprobs.release(len(text), ended=self.ended is not None)
+        logprobs = self._telling.logprobs(text, ended=self.ended is not None)
         return Piece(self.id, text, tuple(self.tokens[n_before:]), logprobs)
 
     def n_draftable(self, n_usual: int) -> int:
@@ -251,21 +246,17 @@ class Sequence:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
         self._n_generated += 1
-        piece = self._marks.get(token) or self._vocab.piece(token)
-        written = self._utf8.feed(piece)
-        if distribution is not None:
-            self._logprobs.add(distribution.describe(token, piece, written, self._vocab))
+        written, text = self._telling.add(token, distribution)
         if self._budget:
             self._budget.saw(written)
-        text = self._stop.feed(written)
-        if self._stop.matched is not None:
+        if self._telling.is_stopped:
             self.ended = "stop"
             return text
         self._sampler.accept(token)
         is_complete = self._sampler.is_complete
         if is_complete or self._n_generated >= self._n_predict:
-            text += self._flush()
-            self.ended = "stop" if is_complete or self._stop.matched is not None else "length"
+            text += self._telling.flush()
+            self.ended = "stop" if is_complete or self._telling.is_stopped else "length"
         return text
 
     def _add_forced(self) -> str:
@@ -280,23 +271,5 @@ class Sequence:
 
     def _end(self, reason: Reason) -> Piece | None:
         self.ended = reason
-        text = self._flush()
-        return Piece(self.id, text, (), self._logprobs.release(len(text), ended=True)) if text else None
-
-    def _flush(self) -> str:
-        """The text held back, which nothing can complete any more."""
-        rest = self._utf8.flush()
-        self._logprobs.complete(rest)
-        return self._stop.feed(rest) + self._stop.flush()
-
-
-def join(pieces: list[Piece]) -> Piece | None:
-    """Pieces of one sequence as one; None if there is none."""
-    if len(pieces) < 2:
-        return pieces[0] if pieces else None
-    return Piece(
-        pieces[0].id,
-        "".join(piece.text for piece in pieces),
-        tuple(token for piece in pieces for token in piece.tokens),
-        tuple(logprob for piece in pieces for logprob in piece.logprobs),
-    )
+        text = self._telling.flush()
+        return Piece(self.id, text, (), self._telling.logprobs(text, ended=True)) if text else None
