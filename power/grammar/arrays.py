@@ -7,13 +7,16 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
+from power.grammar import languages as la
+from power.grammar import shapes as sh
 from power.grammar import terms as te
 from power.grammar.errors import TooLarge
-from power.grammar.expressions import EMPTY, NOTHING, Expr, Repeat, Text, alt, optional, seq
+from power.grammar.expressions import EMPTY, NOTHING, Expr, Ref, Repeat, Text, alt, optional, seq
 from power.grammar.sequences import COMMA, MAX_INLINE, State, write_list
-from power.grammar.shapes import Items
-from power.grammar.spelling import SPACE
+from power.grammar.shapes import Items, Shape
+from power.grammar.spelling import QUOTE, SPACE
 from power.grammar.terms import FALSE, Term
+from power.grammar.unlike import unlike_texts
 
 if TYPE_CHECKING:
     from power.grammar.values import ValueWriter
@@ -134,7 +137,11 @@ class ArrayWriter:
         """Items that are told apart by how they begin, in ascending or in descending order of that: from below."""
         if items.prefix or items.contains:
             raise TooLarge("'uniqueItems' beside a prefix or 'contains' cannot be said")
-        texts = self._values.apart(self._values.reader.expand(items.rest), hint)
+        shape = self._values.reader.expand(items.rest)
+        if items.low <= 1 and items.high is None and (free := self._free_texts(shape)) is not None:
+            body = seq(QUOTE, free, SPACE)
+            return optional(body) if items.low == 0 else body
+        texts = self._values.apart(shape, hint)
         high = None if items.high is None else min(items.high, MAX_UNLIKE)
         if items.low > MAX_UNLIKE:
             raise TooLarge(f"'uniqueItems' with more than {MAX_UNLIKE} items of any kind cannot be said")
@@ -143,6 +150,13 @@ class ArrayWriter:
             for order in (texts, texts[::-1])
         ]
         return alt(*(self._finish(one, items) for one in lists))
+
+    def _free_texts(self, shape: Shape) -> Expr | None:
+        """Different texts, if the shape is of texts and any will do."""
+        if shape.strings not in (la.ALL, la.length(1, None)) or not sh.is_only_texts(shape):
+            return None
+        self._values.rules.include(unlike_texts())
+        return Ref("unlike" if shape.strings is la.ALL else "unlike-filled")
 
 
 def _least(high: int, other: int | None) -> int:

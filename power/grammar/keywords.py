@@ -49,8 +49,9 @@ FROM_BELOW = {
     "exclusiveMinimum": "like `minimum`; the boolean of draft-04 as well",
     "exclusiveMaximum": "like `maximum`; the boolean of draft-04 as well",
     "multipleOf": "numbers without an exponent; the divisor must leave at most 2,000 remainders",
-    "uniqueItems": "a few possible values exactly; other scalars must differ in their first characters, and come in"
-    " ascending or descending order of those; objects likewise by one of their declared members; of arrays, one",
+    "uniqueItems": "a few possible values exactly; texts must differ in one of their first 24 characters, the same for"
+    " all, and come in ascending or descending order of that; other scalars, texts under a constraint, and texts of"
+    " which two must be there likewise in their first; objects in one of their declared members; of arrays, one",
     "minProperties": "several additional properties, at most four, are told apart by how their names begin",
     "format": "the formats below; an unknown name is an annotation",
 }

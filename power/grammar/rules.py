@@ -9,6 +9,7 @@ which the engine may be.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from power.grammar.errors import TooLarge
@@ -48,6 +49,11 @@ class Rules:
         self._last: dict[str, int] = dict.fromkeys(RESERVED, 1)
         # Whether some rule was referred to before it was defined; only then can a rule have no texts.
         self.is_recursive = False
+
+    def include(self, bodies: Mapping[str, Expr]) -> None:
+        """Rules that come with their names."""
+        if next(iter(bodies)) not in self.bodies:
+            self.bodies.update(bodies)
 
     def reserve(self, hint: str) -> str:
         """A new name like `hint`, for a rule to be defined later."""
@@ -111,11 +117,11 @@ class Rules:
 
 @lru_cache(maxsize=4000)
 def _name_like(hint: str) -> str:
-    """Letters, digits and hyphens; names in `part-` are the printer's."""
+    """Letters, digits and hyphens; names in `part-` are the printer's, and those in `u-` come with their rules."""
     if not (hint.isascii() and hint.isalnum()):
         hint = _UNNAMEABLE.sub("-", hint)[:40].strip("-") or "x"
     base = hint[:40].lower()
-    return base + "-" if base.startswith("part") else base
+    return base + "-" if base == "u" or base.startswith(("part", "unlike", "u-")) else base
 
 
 def without_unproductive(bodies: dict[str, Expr]) -> dict[str, Expr]:

@@ -98,6 +98,10 @@ EMPTY = Shape(False, frozenset(), (), la.NONE, (), ())
 T = TypeVar("T", nu.Numbers, Items, Members)
 
 
+def is_only_texts(shape: Shape) -> bool:
+    return not (shape.null or shape.booleans or shape.numbers or shape.items or shape.members)
+
+
 def union(shapes: Iterable[Shape]) -> Shape:
     parts = list(shapes)
     if len(parts) == 1:
