@@ -62,8 +62,8 @@ class ToolCallReader:
         self._found: list[str | ToolCall] = []
         self._pending = ""  # spaces and closing marks, which are dropped if a call or the end is next
         self._after_call = False  # whitespace that comes now is dropped
-        self._dropped = ""  # what was pending, where a call has begun
-        self._not_said = 0  # and of its text, what is the prompt's
+        # Where a call has begun: what was pending then, whether a call was before it, and how much is the prompt's.
+        self._before: tuple[str, bool, int] | None = None
         self._cut_off = False
         self.unfinished: Unfinished | None = None  # after `flush`
         self._source = Source()
@@ -146,12 +146,14 @@ class ToolCallReader:
         found = yield from self._calls.section(source, self._call)
         if self._telling and self._calls.cut:
             # Nothing of it is lost, nor told that was the prompt's.
-            cut = self._dropped + self._calls.cut[self._not_said :]
+            before, _, silent = self._before or ("", False, 0)
+            cut = before + self._calls.cut[silent:]
             self.unfinished = Unfinished(self._telling.cut_off(), cut)
             self._put(cut)
             return True
         if found:
             return True
+        self._take_back()
         if source.ended and self._cut_off and self._calls.unfinished:
             self._call(Call(self._calls.unfinished, {}))
             source.at = len(source.text)
@@ -163,12 +165,18 @@ class ToolCallReader:
     # -- giving out --
 
     def _begin_call(self) -> None:
-        self._dropped, self._not_said = self._dropped + self._pending, self._not_said + self._unsaid
+        self._before = self._before or (self._pending, self._after_call, self._unsaid)
         self._pending, self._after_call, self._unsaid = "", True, 0
+
+    def _take_back(self) -> None:
+        """What began was no call."""
+        if self._before is not None:
+            self._pending, self._after_call, self._unsaid = self._before
+            self._before = None
 
     def _call(self, call: Call) -> None:
         self._begin_call()
-        self._dropped, self._not_said = "", 0
+        self._before = None
         told = self._telling.done() if self._telling is not None else None
         call_id, written = (told.id, told.arguments) if told else (self._id(call.id), "")
         self._found.append(ToolCall(name=call.name, arguments=call.arguments, id=call_id, written=written))
