@@ -142,18 +142,16 @@ def test_a_call_that_the_limit_cuts_off_is_told_as_far_as_it_came(
 ) -> None:
     """As OpenAI does; natively, where arguments are objects, it is the text that it is."""
     only = {"type": "function", "function": {"name": "set_alarm"}}
-    begun = None
-    for limit in range(4, 60, 4):
+    for limit in range(4, 80):
         body = asked("Wake me.", tool_choice=only, temperature=0, parallel_tool_calls=False, max_tokens=limit)
         choice = openai_client.chat.completions.create(**body).choices[0]
-        if choice.message.tool_calls and choice.finish_reason == "length":
-            begun = body, choice, limit
-    assert begun is not None
-    body, choice, limit = begun
-    calls = choice.message.tool_calls or []
-    assert len(calls) == 1
-    assert calls[0].type == "function"
-    arguments = calls[0].function.arguments
+        told = [call.function.arguments for call in choice.message.tool_calls or () if call.type == "function"]
+        if told and told[0].strip("{ "):
+            break
+    assert choice.finish_reason == "length"
+    [arguments] = told
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(arguments)
     asked_natively = {key: body[key] for key in ("messages", "tools", "tool_choice", "parallel_tool_calls")}
     options = {"num_predict": limit, "num_ctx": 2048, "temperature": 0, "seed": 1}
 
