@@ -29,6 +29,8 @@ LEARNING = 0.3  # weight of the latest step among those of its kind
 # and what a step took is put down to its tokens.
 PAIRS = 1000
 DOUBT = 3e-4 * np.array([4.0, 1.0, 1.0, 10.0, 10.0])  # less to the step as such: a larger one is not thought free
+# Of the tokens' squares; what streams with a few hundred cells tell about pairs, tiles with thousands tell better.
+ENOUGH = 0.3
 HOPE = 0.75  # of what it would take in proportion, a step is hoped to take that is larger than any so far
 TILE_HOPE = 0.25  # of what a pair costs by itself, one in a tile is hoped to cost; 0.27 on a Zen 4
 
@@ -75,8 +77,9 @@ class StepTimes:
         if not self._kinds:
             return costs.tolist()
         amounts = np.diag(self._squares).copy()
-        is_known = amounts > 1e-9 * amounts[1]
-        free = is_known.copy()
+        free = amounts > 1e-9 * amounts[1]
+        is_known = free.copy()
+        is_known[3] = amounts[3] > ENOUGH * amounts[1]
         amounts[3:] = amounts[1]
         equations = self._squares + np.diag(DOUBT * amounts)
         while free.any():  # without those that would be negative
@@ -104,5 +107,5 @@ def _bounded(costs: list[float], is_known: list[bool]) -> list[float]:
     if not is_known[4]:
         tiled = TILE_HOPE * pair
     elif not is_known[3]:
-        pair = tiled / TILE_HOPE
+        pair = max(pair, tiled / TILE_HOPE)
     return [step, token, further, pair, min(tiled, pair)]

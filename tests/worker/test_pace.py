@@ -119,6 +119,19 @@ def test_a_thousand_steps_of_one_size_do_not_make_others_forgotten() -> None:
     assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.1
 
 
+def test_what_tiles_cost_is_believed_of_single_tokens_that_were_hardly_compared_with_anything() -> None:
+    machine = Machine(0.03, 0.01, 0.7, 6e-6, 0.25)
+    times = StepTimes()
+    rng = Random(1)
+    for n_past in range(0, 6000, 62):
+        times.record(Load(2, 2 * (20 + n_past // 62)), 0.05 * rng.uniform(0.8, 1.2))
+        tile = weigh([(n_past, 64)])
+        times.record(tile, machine.seconds(tile))
+
+    load = weigh([(6000, 50)])
+    assert 0.5 < times.estimate(load) / machine.seconds(load) < 2
+
+
 def test_a_larger_step_that_was_slow_once_is_tried_again() -> None:
     machine = Machine(0.002, 0.001, 0.7, 0, 1)
     pace = Pace(512)
