@@ -50,8 +50,12 @@ def server(home: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], s
             process.kill()
 
 
+# The same for all: whoever says nothing gets the default, for which the model would be loaded anew.
+CONTEXT = 2048
+
+
 async def stream(url: str, n_predict: int, seen: list[dict[str, Any]]) -> None:
-    body = {"model": "m", "prompt": "x", "raw": True, "options": {"num_predict": n_predict, "num_ctx": 2048}}
+    body = {"model": "m", "prompt": "x", "raw": True, "options": {"num_predict": n_predict, "num_ctx": CONTEXT}}
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         async with client.stream("POST", "/api/generate", json=body) as response:
             async for chunk in lines(response):
@@ -66,7 +70,8 @@ async def wait_stopping(client: httpx.AsyncClient) -> None:
 
 async def queue_up(url: str, responses: list[httpx.Response]) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        responses.append(await client.post("/api/generate", json={"model": "m", "prompt": "x", "raw": True}))
+        body = {"model": "m", "prompt": "x", "raw": True, "options": {"num_ctx": CONTEXT}}
+        responses.append(await client.post("/api/generate", json=body))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
