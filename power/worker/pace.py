@@ -27,6 +27,7 @@ PATIENCE = 5  # times the target a step may take when nobody waits for a token: 
 # What a step's speed is worth less for its being too long: (limit / seconds) to this power. With 1, a busy machine read
 # a long prompt 8 tokens at a time, three times as slowly, to make gaps of 0.9 s out of 1.6 s.
 PRICE = 0.7
+LEAP = 2  # times the largest step so far is the most that may be tried, however little it should take
 QUICK = 0.2  # part of the limit: if all there is to do takes no longer, it is done, and nothing else considered
 ALIKE = 0.97  # part of the best: of two steps that are nearly alike the larger one is taken, to find out what it takes
 
@@ -70,14 +71,16 @@ class Pace:
     def _best(self, load: Callable[[int], Load], alone: Load) -> int:
         """The size whose step reads most in a second, what is beyond the limit counted against it."""
         limit = self.limit(alone)
-        if self.times and self.times.estimate(load(self._sizes[-1])) <= QUICK * limit:
+        boldest = max(TILE, LEAP * self.times.n_most)
+        whole = load(self._sizes[-1])
+        if self.times and whole.n_tokens <= boldest and self.times.estimate(whole) <= QUICK * limit:
             return self._sizes[-1]
         sizes = [size for size in self._sizes if size > alone.n_tokens] or [alone.n_tokens + 1]
         best, best_score, last = sizes[0], -1.0, Load(-1)
         for size in sizes:
             now = load(size)
-            if now == last or (not self.times and size > TILE):
-                break  # that is all there is, or may be done without knowing what it takes
+            if now == last or size > boldest:
+                break  # that is all there is, or may be done without knowing more
             last, seconds = now, max(self.times.estimate(now), 1e-9)
             score = (now.n_tokens - alone.n_tokens) / seconds * min(1.0, limit / seconds) ** PRICE
             if score > best_score * ALIKE:

@@ -45,6 +45,7 @@ class StepTimes:
         self._squares: Vector = np.zeros((5, 5))  # of all kinds together: the normal equations
         self._sides: Vector = np.zeros(5)
         self._costs: list[float] | None = None
+        self.n_most = 0  # tokens of the largest step so far
 
     def __bool__(self) -> bool:
         """Is anything known?"""
@@ -52,6 +53,7 @@ class StepTimes:
 
     def record(self, load: Load, seconds: float) -> None:
         """A step took so long."""
+        self.n_most = max(self.n_most, load.n_tokens)
         kind = (load.n_tokens.bit_length(), (load.n_pairs // load.n_tokens).bit_length() // 2)
         row = np.array(_features(load)) / max(seconds, 1e-9)
         squares, sides = np.outer(row, row), row

@@ -182,6 +182,7 @@ def run(pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prom
 def test_the_size_that_reads_most_for_its_time_is_taken(machine: Machine, streams: list[int], n_past: int) -> None:
     pace = Pace(512)
     pace.times = taught(machine.seconds, Random(1), lambda: 1.0)
+    pace.times.record(Load(512, 512 * 512), machine.seconds(Load(512, 512 * 512)))
     work = [*(Work(1, 1, True, 0, n) for n in streams), Work(2000, 2000, False, 0, n_past)]
     chosen = sum(chunk.n_tokens for chunk in pace.plan(work)) - len(streams)
     limit = pace.limit(weigh([(n, 1) for n in streams]))
@@ -221,6 +222,16 @@ def test_a_long_prompt_beside_streams_is_read_in_whole_tiles_on_a_processor() ->
     in_tiles = sum(seconds(weigh([(100, 2), (at, 62)])) for at in range(0, 6000, 62))
     assert sum(here.took) < 1.15 * in_tiles
     assert max(here.took) < 1.05 * seconds(weigh([(200, 2), (6000, 62)]))
+
+
+@given(MACHINES, st.lists(st.integers(1, 500), max_size=3))
+def test_nothing_is_tried_that_is_much_larger_than_all_before(machine: Machine, streams: list[int]) -> None:
+    here = Streams(Pace(2048), machine.seconds, streams, 4000)
+    while not here.is_read and len(here.sizes) < 20:
+        here.step()
+
+    for n, sizes in enumerate(here.sizes):
+        assert sizes <= max(TILE, 2 * max(here.sizes[:n], default=0))
 
 
 def test_alone_it_is_read_in_larger_steps() -> None:
