@@ -85,7 +85,8 @@ class SlotTable:
     @property
     def oldest_wait(self) -> float:
         """Seconds that the one has waited who came first."""
-        return trio.current_time() - min((p.taken_at for p in self.waiting), default=trio.current_time())
+        now = trio.current_time()
+        return now - min((place.taken_at for place in self.waiting), default=now)
 
     def position(self, place: Place) -> int | None:
         """Where it stands in the queue, 1 being next, as it was a moment ago; None: it did not wait then, or sits."""
