@@ -103,10 +103,12 @@ class _Connection(TCPServer):
         super().__init__(*arguments)
         self._writes = writes
         self._is_over = False  # nothing more will be read
+        self._life = trio.CancelScope()
 
     async def run(self) -> None:
         try:
-            await super().run()
+            with self._life:
+                await super().run()
         except Exception as error:  # of Hypercorn or a parser below it: the exchanges answer for their own
             log.error("a connection failed", exc_info=error)
 
@@ -132,6 +134,8 @@ class _Connection(TCPServer):
                 await self._write(event.data)
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
                 await self.protocol.handle(Closed())
+                # Who reads may wait for the end of an exchange that is none any more, before it looks further.
+                self._life.cancel()
 
     async def _write(self, data: bytes) -> None:
         # Half a write is worth nothing to the client, so a cancelled exchange does

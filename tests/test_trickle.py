@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 import trio
@@ -11,7 +13,7 @@ from power import listen
 from power.api import requests
 
 from .conftest import Serve
-from .support import PATIENCE
+from .support import PATIENCE, wait_until
 
 
 async def trickle(client: httpx.AsyncClient, head: bytes, rest: bytes) -> bytes:
@@ -111,3 +113,23 @@ async def test_what_goes_wrong_in_a_connection_ends_no_other(
 
         assert (await client.get("/")).status_code == 200
     assert "a connection failed" in caplog.text
+
+
+async def test_a_client_that_says_more_and_hangs_up_in_mid_answer_leaves_nothing_behind(
+    serving: Serve, endless: Path
+) -> None:
+    body = b'{"model":"m","prompt":"x","raw":true,"options":{"num_predict":1000}}'
+    head = b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with serving({"m": endless}) as client:
+        await client.post("/api/generate", json={"model": "m"})
+        n_before = n_descriptors()
+        for _ in range(3):
+            async with await trio.open_tcp_stream(client.base_url.host, client.base_url.port or 80) as stream:
+                await stream.send_all(head + body + b"GET /api/version HTTP/1.1\r\n")
+                await stream.receive_some(1)
+
+        await wait_until(lambda: n_descriptors() <= n_before)
+
+
+def n_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
