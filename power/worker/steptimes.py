@@ -30,7 +30,7 @@ LEARNING = 0.3  # weight of the latest step among those of its kind
 PAIRS = 1000
 DOUBT = 3e-4 * np.array([4.0, 1.0, 1.0, 10.0, 10.0])  # less to the step as such: a larger one is not thought free
 # Of the tokens' squares; what streams with a few hundred cells tell about pairs, tiles with thousands tell better.
-ENOUGH = 0.3
+ENOUGH = 0.02
 HOPE = 0.75  # of what it would take in proportion, a step is hoped to take that is larger than any so far
 TILE_HOPE = 0.25  # of what a pair costs by itself, one in a tile is hoped to cost; 0.27 on a Zen 4
 
@@ -82,6 +82,7 @@ class StepTimes:
         free = amounts > 1e-9 * amounts[1]
         is_known = free.copy()
         is_known[3] = amounts[3] > ENOUGH * amounts[1]
+        tiles_tell = bool(amounts[4] > amounts[3])
         amounts[3:] = amounts[1]
         equations = self._squares + np.diag(DOUBT * amounts)
         while free.any():  # without those that would be negative
@@ -93,7 +94,7 @@ class StepTimes:
             free &= costs > 0
         else:
             costs[:] = 0
-        return _bounded([float(cost) for cost in costs], [bool(known) for known in is_known])
+        return _bounded([float(cost) for cost in costs], [bool(known) for known in is_known], tiles_tell)
 
 
 def _features(load: Load) -> tuple[float, ...]:
@@ -101,8 +102,11 @@ def _features(load: Load) -> tuple[float, ...]:
     return (1.0, float(min(n, BLOCK)), float(max(0, n - BLOCK)), *((pairs, 0.0) if n < TILE else (0.0, pairs)))
 
 
-def _bounded(costs: list[float], is_known: list[bool]) -> list[float]:
-    """The costs, where nothing is known by hope, and none so high that two smaller steps would be cheaper."""
+def _bounded(costs: list[float], is_known: list[bool], tiles_tell: bool) -> list[float]:
+    """The costs, where nothing is known by hope, and none so high that two smaller steps would be cheaper.
+
+    `tiles_tell`: more is known of pairs in tiles than of others.
+    """
     step, token, further, pair, tiled = costs
     in_proportion = step / BLOCK + token
     further = min(further, in_proportion) if is_known[2] else HOPE * in_proportion
@@ -110,4 +114,6 @@ def _bounded(costs: list[float], is_known: list[bool]) -> list[float]:
         tiled = TILE_HOPE * pair
     elif not is_known[3]:
         pair = max(pair, tiled / TILE_HOPE)
+    elif tiles_tell:
+        pair = max(pair, tiled)
     return [step, token, further, pair, min(tiled, pair)]

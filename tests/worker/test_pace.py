@@ -66,7 +66,7 @@ def test_what_steps_take_is_found_out(machine: Machine, rng: Random) -> None:
 
     for _ in range(20):
         load = any_load(rng)
-        assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.15
+        assert abs(times.estimate(load) / machine.seconds(load) - 1) < 0.25
 
 
 @given(MACHINES, st.integers(0, 10**6).map(Random))
@@ -75,7 +75,7 @@ def test_also_on_a_machine_that_is_busy_now_and_then(machine: Machine, rng: Rand
 
     for _ in range(20):
         load = any_load(rng)
-        assert 0.3 < times.estimate(load) / machine.seconds(load) < 3
+        assert 0.4 < times.estimate(load) / machine.seconds(load) < 8  # a slow step is ten times as long
 
 
 @given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(1, 2048), st.floats(1e-6, 100)), max_size=40))
