@@ -174,9 +174,9 @@ def test_the_openai_client_gets_tool_calls_streamed_and_whole(openai_client: ope
 
 
 def test_the_openai_client_lists_models(openai_client: openai.OpenAI) -> None:
-    [model] = openai_client.models.list().data
+    models = {model.id: model for model in openai_client.models.list().data}
 
-    assert model.id == "tiny:latest"
+    model = models["tiny:latest"]
     assert model.owned_by == "library"
     assert openai_client.models.retrieve("tiny").id == "tiny"
     with pytest.raises(openai.NotFoundError):

@@ -15,7 +15,7 @@ from .model import Shape, n_parameters
 N_VOCAB = 1536
 N_SPACED = 192  # of them a common word with a space before it
 N_VOCAB_SAMPLES = 20_000  # conversations the vocabulary is learnt from
-N_STEPS = 8000
+N_STEPS = 9000
 SHAPE = Shape(n_vocab=N_VOCAB)
 STAGES = ["vocabulary", "train", "export", "evaluate", "card"]
 MODEL = Path(__file__).parents[2] / "power" / "data" / "tiny.gguf"
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/tiny"), help="checkpoints and logs")
     parser.add_argument("--model", type=Path, default=MODEL, help="the GGUF file to write and to evaluate")
     parser.add_argument("--steps", type=int, default=N_STEPS)
-    parser.add_argument("--minutes", type=float, default=90, help="end the training by then, finished or not")
+    parser.add_argument("--minutes", type=float, default=100, help="end the training by then, finished or not")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--done", type=int, default=0, help="go on with the weights in --work after so many steps")
     parser.add_argument("--chunk", type=int, default=0, help="... and with this chunk of the data")
