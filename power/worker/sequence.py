@@ -152,9 +152,8 @@ class Sequence:
         Raises:
             NothingToSample: the sequence cannot go on.
         """
-        self._last_at = perf_counter_ns()
         if not self._n_generated:
-            self._first_at = self._last_at
+            self._first_at = perf_counter_ns()
         if self._n_predict == 0:
             return self._end("length")
         distribution = None if self._n_probs is None else Distribution(logits, self._n_probs)
@@ -246,6 +245,7 @@ class Sequence:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
         self._n_generated += 1
+        self._last_at = perf_counter_ns()  # it took time to choose: clients divide by that, also for a single token
         written, text = self._telling.add(token, distribution)
         if self._budget:
             self._budget.saw(written)
@@ -271,5 +271,6 @@ class Sequence:
 
     def _end(self, reason: Reason) -> Piece | None:
         self.ended = reason
+        self._last_at = perf_counter_ns()
         text = self._telling.flush()
         return Piece(self.id, text, (), self._telling.logprobs(text, ended=True)) if text else None

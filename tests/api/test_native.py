@@ -47,6 +47,14 @@ def lines(response: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line) for line in response.text.splitlines()]
 
 
+def test_a_single_token_took_some_time(http: httpx.Client) -> None:
+    """Clients divide by it."""
+    last = http.post("/api/chat", json=ask(think=False, stream=False, options=STILL | {"num_predict": 1})).json()
+
+    assert last["eval_count"] == 1
+    assert last["eval_duration"] > 0
+
+
 def test_a_chat_is_streamed_line_by_line_and_ends_with_its_numbers(http: httpx.Client) -> None:
     *chunks, last = lines(http.post("/api/chat", json=ask(think=False)))
 
