@@ -74,6 +74,7 @@ _TABLE: dict[str, tuple[_Kind, str, str, tuple[str, ...]]] = {
     "load": (_Latency, "power_model_load_seconds", "loading a model", _MODEL),
     "truncated": (Counter, "power_prompts_truncated", "prompts that did not fit and lost their oldest part", _MODEL),
     "loaded": (Gauge, "power_models_loaded", "models in memory", ()),
+    "awaited": (Gauge, "power_requests_waiting_for_memory", "requests in the line for a model to be let in", ()),
     "evictions": (Counter, "power_model_evictions", "models unloaded for another one", ()),
     "restarts": (Counter, "power_worker_restarts", "workers that died and were restarted", _MODEL),
 }
@@ -148,6 +149,7 @@ class Metrics:
     kv_cache_usage: Gauge
     paused: Gauge
     loaded: Gauge
+    awaited: Gauge
     prefill: Histogram
     decode: Histogram
     queued: Histogram

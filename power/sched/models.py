@@ -122,7 +122,11 @@ class Models:
 
     async def _wait_in_line(self, waiter: Waiter) -> Use:
         try:
-            with self._line.standing(waiter), trio.CancelScope(deadline=waiter.deadline):
+            with (
+                self._line.standing(waiter),
+                self._metrics.awaited.track_inprogress(),
+                trio.CancelScope(deadline=waiter.deadline),
+            ):
                 waiter.needs = await self._residents.memory.measure(waiter.stored, waiter.load)
                 self._advance()
                 await waiter.answered.wait()

@@ -59,7 +59,10 @@ async def test_the_place_in_the_line_for_memory_is_told(serving: Serve, endless:
         async with client.stream("POST", "/api/generate", json=WATCHED | {"model": "tiny"}) as response:
             async for line in lines(response):
                 told.append(line)
+                if len(told) == 1:
+                    await wait_for(client, "power_requests_waiting_for_memory", 1)
                 stop.set()
+        await wait_for(client, "power_requests_waiting_for_memory", 0)
 
     assert (told[0]["status"], told[0]["progress"]) == ("loading", {"loaded": 0.0, "position": 1})
     assert told[-1]["done"]
