@@ -48,12 +48,12 @@ def measure(client: httpx.Client, n_clients: int, n_draft: int, rng: np.random.G
 def drafts(client: httpx.Client, url: str) -> tuple[float, float]:
     """Drafted and accepted so far."""
     lines = client.get(url.removesuffix("/v1") + "/metrics").text.splitlines()
-    found = {
-        line.split('kind="')[1].split('"')[0]: float(line.split()[-1])
-        for line in lines
-        if "draft_tokens_total{" in line
-    }
-    return found.get("drafted", 0.0), found.get("accepted", 0.0)
+
+    def total(kind: str) -> float:
+        mark = f'kind="{kind}"'
+        return sum(float(line.split()[-1]) for line in lines if "draft_tokens_total{" in line and mark in line)
+
+    return total("drafted"), total("accepted")
 
 
 def main() -> None:

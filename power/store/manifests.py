@@ -23,6 +23,8 @@ from power.store.names import Name
 
 log = logging.getLogger(__name__)
 
+DEPTH = 4  # host, namespace, model and tag
+
 
 class Manifests:
     """The manifests of the store at `models_dir`. Every method blocks; any thread may call."""
@@ -36,7 +38,7 @@ class Manifests:
 
     def names(self) -> Iterator[Name]:
         """Every name that has a manifest; what else lies there is passed over, as Ollama does."""
-        for path in sorted(self.root.glob("*/*/*/*")):
+        for path in _paths_below(self.root, DEPTH):
             try:
                 name = Name(*path.relative_to(self.root).parts)
             except BadRequest:
@@ -130,6 +132,19 @@ def read_bounded(path: Path) -> bytes:
     if len(data) > MAX_JSON:
         raise ManifestError(f"the manifest has more than {MAX_JSON} bytes")
     return data
+
+
+def _paths_below(folder: Path, depth: int) -> Iterator[Path]:
+    """All that lie so many levels below it, in order; what others remove meanwhile is passed over."""
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for path in paths:
+        if depth == 1:
+            yield path
+        else:
+            yield from _paths_below(path, depth - 1)
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -70,7 +70,7 @@ def test_a_saved_slot_is_there_again_after_the_process_ended(http: httpx.Client,
     n_tokens = first["usage"]["total_tokens"]
     assert n_tokens - 2 <= saved["n_saved"] <= n_tokens  # the last token is told, and never computed
     assert restored["n_restored"] == saved["n_saved"]
-    assert saved["id_slot"], restored["id_slot"] == (1, 0)
+    assert (saved["id_slot"], restored["id_slot"]) == (1, 0)
     assert saved["n_written"] == restored["n_read"] == (config.data_dir / "saved" / "slot1.bin").stat().st_size
     assert saved["timings"]["save_ms"] > 0
     assert restored["timings"]["restore_ms"] > 0
@@ -212,7 +212,7 @@ def test_what_is_more_than_a_name_is_none(name: str) -> None:
 
 
 def test_slots_tell_what_they_did(http: httpx.Client) -> None:
-    reply = complete(http, FRANCE, id_slot=2, max_tokens=5)
+    reply = complete(http, FRANCE, id_slot=2, max_tokens=5, grammar="root ::= [a-z]{100}")
     slots = http.get("/slots", params={"model": "tiny"}).json()
 
     assert [slot["id"] for slot in slots] == [0, 1, 2, 3]

@@ -296,6 +296,19 @@ def test_a_full_disk_is_named_and_nothing_is_lost(shelf: Shelf) -> None:
 # Locks
 
 
+def test_a_model_that_is_removed_while_all_are_listed_is_passed_over(shelf: Shelf) -> None:
+    for name in ("one", "two", "three"):
+        shelf.model(f"{LIBRARY}/{name}/latest")
+    store = shelf.open()
+
+    listed = store.manifests.names()
+    found = [next(listed)]
+    store.delete("two")
+    found += listed
+
+    assert [name.model for name in found] == ["one", "three"]
+
+
 def test_a_lock_that_is_kept_is_waited_for_and_then_complained_about(tmp_path: Path) -> None:
     locks = Locks(tmp_path, patience=0.05)
 
