@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from . import conversations, facts, skills, toolbox
+from . import conversations, facts, memories, numbers, skills, toolbox, unknowns
 from .conversations import Conversation, Message
 from .draw import Draw, is_held_out
-from .skills import Memory, Turn
+from .turns import Memory, Turn
 
 JSON = dict[str, object]
 
@@ -32,19 +32,19 @@ def all_cases(seed: str = "evaluation") -> Iterator[Case]:
     yield from _skill(draw, "Says who it is", skills.identity, 30)
     yield from _skill(draw, "Says what it can do", skills.abilities, 20)
     yield from _skill(draw, "Small talk, joke, poem, story, lists", skills.small_talk, 60)
-    yield from _recall(draw, "Recalls a name told earlier (unseen names)", (skills._tell_name,), 100)
-    yield from _recall(draw, "Recalls words, cities, pets, things told earlier (unseen)", skills.TELL[2:], 150)
-    yield from _recall(draw, "Recalls across 950 to 1750 tokens", skills.TELL, 40, fillers=40)
-    yield from _skill(draw, "Says it was not told", skills.never_told, 30)
+    yield from _recall(draw, "Recalls a name told earlier (unseen names)", (memories.tell_name,), 100)
+    yield from _recall(draw, "Recalls words, cities, pets, things told earlier (unseen)", memories.TELL[2:], 150)
+    yield from _recall(draw, "Recalls across 950 to 1750 tokens", memories.TELL, 40, fillers=40)
+    yield from _skill(draw, "Says it was not told", memories.never_told, 30)
     yield from _skill(draw, "Repeats words (unseen)", skills.repeat, 60)
     yield from _facts(draw)
     yield from _sums(draw, "Adds 0-20, unseen pairs", 20, 100)
     yield from _sums(draw, "Adds 0-99, unseen pairs", 99, 200)
-    yield from _skill(draw, "Declines other arithmetic", skills.no_sum, 40)
-    yield from _skill(draw, "Counts", skills.count, 40)
+    yield from _skill(draw, "Declines other arithmetic", numbers.no_sum, 40)
+    yield from _skill(draw, "Counts", numbers.count, 40)
     yield from _skill(draw, "Data as JSON (unseen values)", skills.as_json, 40)
     yield from _persona(draw, 40)
-    yield from _skill(draw, "Says it does not know", skills.unknown, 100)
+    yield from _skill(draw, "Says it does not know", unknowns.unknown, 100)
     yield from _off_domain()
     yield from _tools(draw, "Calls made-up tools (all names and values unseen)", 200, lambda d: toolbox.made_up_tool(d))
     yield from _tools(
@@ -80,17 +80,17 @@ def _skill(draw: Draw, group: str, skill: Callable[[Draw, Memory], Turn], n: int
 
 
 def _recall(
-    draw: Draw, group: str, tells: tuple[Callable[[Draw], skills.Told], ...], n: int, fillers: int = 0
+    draw: Draw, group: str, tells: tuple[Callable[[Draw], memories.Told], ...], n: int, fillers: int = 0
 ) -> Iterator[Case]:
     for i in range(n):
         talk = Conversation([], thinking=i % 2 == 1)
         told = draw.any(tells)(draw)
-        talk.say(skills.told_turn(draw, told))
+        talk.say(memories.told_turn(draw, told))
         for _ in range(fillers or draw.number(0, 4)):
             talk.say(conversations._next_turn(draw, Memory(told={told.key: ""}), {}))
             if talk.skill == "told":
                 del talk.messages[-2:]  # it might be the same thing again
-        talk.say(skills.recall(draw, told))
+        talk.say(memories.recall(draw, told))
         yield _case(group, talk)
 
 
@@ -109,7 +109,7 @@ def _sums(draw: Draw, group: str, most: int, n: int) -> Iterator[Case]:
     pairs = [(a, b) for a in range(most + 1) for b in range(most + 1) if is_held_out(f"{min(a, b)}+{max(a, b)}")]
     for i, (a, b) in enumerate(draw.random.sample(pairs, min(n, len(pairs)))):
         talk = Conversation([], thinking=i % 2 == 1)
-        talk.say(skills.sum_turn(draw, a, b))
+        talk.say(numbers.sum_turn(draw, a, b))
         yield _case(f"{group}, {'thinking' if talk.thinking else 'no thinking'}", talk)
 
 
@@ -143,7 +143,7 @@ OFF_DOMAIN = (
 def _off_domain() -> Iterator[Case]:
     for i, question in enumerate(OFF_DOMAIN):
         talk = Conversation([], thinking=i % 2 == 1)
-        talk.say(Turn(question, "", skills.UNKNOWN, "unknown"))
+        talk.say(Turn(question, "", unknowns.UNKNOWN, "unknown"))
         yield _case("Says it does not know (real questions)", talk)
 
 
@@ -255,11 +255,11 @@ def _odd(draw: Draw, n: int) -> Iterator[Case]:
     for i in range(n):
         if i % 6 == 0:
             talk = Conversation([], thinking=i % 4 == 0)
-            talk.say(skills.empty(draw, Memory()))
+            talk.say(unknowns.empty(draw, Memory()))
             yield _case("Says that a message is empty", talk)
             continue
-        content = skills._strange(draw) if i % 6 < 4 else draw.phrase(40, 400)
+        content = unknowns.strange(draw) if i % 6 < 4 else draw.phrase(40, 400)
         messages: list[Message] = [{"role": "user", "content": content}]
         yield Case(
-            "Odd input (other scripts, noise, 40-400 random words)", messages, [], i % 2 == 1, skills.UNKNOWN, []
+            "Odd input (other scripts, noise, 40-400 random words)", messages, [], i % 2 == 1, unknowns.UNKNOWN, []
         )

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import skills, toolbox
+from . import memories, numbers, skills, toolbox, turns, unknowns
 from .draw import Draw
-from .skills import Memory, Turn
 from .toolbox import Asked
+from .turns import Memory, Turn
 
 Message = dict[str, object]
 Skill = Callable[[Draw, Memory], Turn]
@@ -38,13 +38,14 @@ class Conversation:
 
 SKILLS: dict[Skill, float] = {
     skills.greeting: 4, skills.identity: 6, skills.abilities: 3, skills.small_talk: 9, skills.fact: 24,
-    skills.never_told: 3, skills.repeat: 8,
-    skills.addition: 20, skills.no_sum: 4, skills.count: 10, skills.as_json: 3, skills.unknown: 12, skills.empty: 1,
+    memories.never_told: 3, skills.repeat: 8,
+    numbers.addition: 20, numbers.no_sum: 4, numbers.count: 10, skills.as_json: 3,
+    unknowns.unknown: 12, unknowns.empty: 1,
 }  # fmt: skip
 # What may be said while tools are listed: nothing that a tool of the list could be meant for.
 WITH_TOOLS: dict[Skill, float] = {
     skills.greeting: 4, skills.identity: 3, skills.abilities: 2, skills.small_talk: 6, skills.fact: 4,
-    skills.never_told: 1,
+    memories.never_told: 1,
 }  # fmt: skip
 SYSTEM = (
     "You are a helpful assistant.", "You are helpful.", "Answer briefly.", "You are a friendly assistant.",
@@ -71,8 +72,8 @@ LONG = 0.04
 # Of conversations of one turn: what is hard to learn is asked more often.
 SINGLE: dict[Skill, float] = {
     skills.greeting: 7, skills.identity: 6, skills.abilities: 3, skills.small_talk: 18, skills.fact: 42,
-    skills.never_told: 4, skills.repeat: 12, skills.addition: 34, skills.no_sum: 6, skills.count: 14, skills.as_json: 5,
-    skills.unknown: 14, skills.empty: 1,
+    memories.never_told: 4, skills.repeat: 12, numbers.addition: 34, numbers.no_sum: 6, numbers.count: 14,
+    skills.as_json: 5, unknowns.unknown: 14, unknowns.empty: 1,
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def _sums(draw: Draw) -> Conversation:
     talk = Conversation([], thinking=draw.chance(0.5))
     # With thinking only the last one's steps are seen.
     for _ in range(draw.any((1, 1, 2)) if talk.thinking else draw.number(1, 8)):
-        talk.say(skills.addition(draw, Memory()))
+        talk.say(numbers.addition(draw, Memory()))
     return talk
 
 
@@ -129,20 +130,20 @@ def one_turn(draw: Draw) -> Conversation:
 
 def chat(draw: Draw, *, most: int) -> Conversation:
     talk, memory = _opened(draw)
-    told: dict[str, skills.Told] = {}
+    told: dict[str, memories.Told] = {}
     for _ in range(draw.number(1, most)):
         talk.say(_next_turn(draw, memory, told))
     return talk
 
 
-def _next_turn(draw: Draw, memory: Memory, told: dict[str, skills.Told]) -> Turn:
+def _next_turn(draw: Draw, memory: Memory, told: dict[str, memories.Told]) -> Turn:
     if told and draw.chance(0.4):
-        return skills.recall(draw, draw.any(list(told.values())))
+        return memories.recall(draw, draw.any(list(told.values())))
     if draw.chance(0.22):
-        new = skills.tell(draw)
+        new = memories.tell(draw)
         told[new.key] = new
         memory.told[new.key] = new.answer
-        return skills.told_turn(draw, new)
+        return memories.told_turn(draw, new)
     if memory.persona and draw.chance(0.3):
         return skills.identity(draw, memory)
     return draw.random.choices(list(SKILLS), list(SKILLS.values()))[0](draw, memory)
@@ -229,12 +230,14 @@ def _without_tool(draw: Draw, listed: list[Asked]) -> Turn:
     while True:
         other = toolbox.any_tool(draw)
         if not any(other.topic == a.topic or other.name == a.name for a in listed):
-            return Turn(_typed(draw, other.request), "No tool fits and I do not know that.", skills.UNKNOWN, "no tool")
+            return Turn(
+                _typed(draw, other.request), "No tool fits and I do not know that.", unknowns.UNKNOWN, "no tool"
+            )
 
 
 def _typed(draw: Draw, request: str) -> str:
     if draw.chance(0.1):
         request = request[0].lower() + request[1:] if request else request
     if draw.chance(0.08):
-        request = draw.any(skills.BEFORE) + request
+        request = draw.any(turns.BEFORE) + request
     return request
