@@ -17,7 +17,7 @@ from power.grammar import languages as la
 from power.grammar import terms as te
 from power.grammar.counting import Member, counted_members
 from power.grammar.errors import TooLarge
-from power.grammar.expressions import EMPTY, NOTHING, Expr, Text, alt, optional, seq
+from power.grammar.expressions import NOTHING, Expr, Repeat, Text, alt, optional, seq
 from power.grammar.sequences import State, write_list
 from power.grammar.shapes import Members
 from power.grammar.spelling import GAP, QUOTE, SPACE, spell_text
@@ -71,8 +71,9 @@ class ObjectWriter:
         body = write_list(self._values.rules, states, f"{hint}-members", QUOTE)
         if body is NOTHING:
             return NOTHING
-        body = optional(seq(body.item, SPACE)) if states[-1].may_end and body is not EMPTY else seq(body, SPACE)  # type: ignore[union-attr]
-        return seq(Text("{"), SPACE, body, Text("}"))
+        if states[-1].may_end and isinstance(body, Repeat):  # so that the space goes with the members
+            return seq(Text("{"), SPACE, optional(seq(body.item, SPACE)), Text("}"))
+        return seq(Text("{"), SPACE, seq(body, SPACE), Text("}"))
 
     def _ordered(self, members: Members) -> list[tuple[str, Term]]:
         """Declared members, then those that are only required."""

@@ -89,29 +89,29 @@ class _Printer:
 
     def _print(self, expr: Expr) -> str:
         """The expression as the right side of a rule."""
-        kind = type(expr)
-        if kind is Text:
-            return _print_text(expr.text)  # type: ignore[union-attr]
-        if kind is Ref:
-            return self._name(expr.name)  # type: ignore[union-attr]
-        if kind is Seq:
-            return self._sequence(expr)  # type: ignore[arg-type]
-        if kind is Alt:
-            return " | ".join([self._print(option) for option in expr.options])  # type: ignore[union-attr]
-        if kind is Chars:
-            return print_chars(expr.ranges)  # type: ignore[union-attr]
-        return self._repeat(expr)  # type: ignore[arg-type]
+        # `type(…) is` takes a third of the time of isinstance with a union, and most of printing is this.
+        if type(expr) is Text:
+            return _print_text(expr.text)
+        if type(expr) is Ref:
+            return self._name(expr.name)
+        if type(expr) is Seq:
+            return self._sequence(expr)
+        if type(expr) is Alt:
+            return " | ".join([self._print(option) for option in expr.options])
+        if type(expr) is Chars:
+            return print_chars(expr.ranges)
+        assert isinstance(expr, Repeat)
+        return self._repeat(expr)
 
     def _sequence(self, expr: Seq) -> str:
         # Most of a grammar is texts and names in a row, which need no call each.
         out, seen = [], self._seen
         for item in expr.items:
-            kind = type(item)
-            if kind is Text:
-                out.append(_print_text(item.text))  # type: ignore[union-attr]
-            elif kind is Ref:
-                out.append(seen.get(item.name) or self._name(item.name))  # type: ignore[union-attr]
-            elif kind is Alt:
+            if type(item) is Text:
+                out.append(_print_text(item.text))
+            elif type(item) is Ref:
+                out.append(seen.get(item.name) or self._name(item.name))
+            elif type(item) is Alt:
                 out.append(f"({self._print(item)})")
             else:
                 out.append(self._print(item))
