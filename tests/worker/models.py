@@ -12,6 +12,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.gguf.shapes import mamba
+
 UNK, BOS, EOS = 0, 1, 2
 FIRST_BYTE = 3  # token of byte 0
 WORDS = ["▁", "e", "a", "t", "h", "▁the", "th", "he", "▁t", "\n"]
@@ -152,16 +154,8 @@ def attention_tensors(n_embd: int, n_layer: int) -> Iterator[Tensor]:
 
 
 def mamba_tensors(n_embd: int, n_inner: int, n_conv: int = 4, n_state: int = 16, n_rank: int = 4) -> Iterator[Tensor]:
-    yield "attn_norm.weight", (n_embd,)
-    yield "ssm_in.weight", (2 * n_inner, n_embd)
-    yield "ssm_conv1d.weight", (n_inner, n_conv)
-    yield "ssm_conv1d.bias", (n_inner,)
-    yield "ssm_x.weight", (n_rank + 2 * n_state, n_inner)
-    yield "ssm_dt.weight", (n_inner, n_rank)
-    yield "ssm_dt.bias", (n_inner,)
-    yield "ssm_a", (n_inner, n_state)
-    yield "ssm_d", (n_inner,)
-    yield "ssm_out.weight", (n_embd, n_inner)
+    keys = {"embedding_length": n_embd, "ssm.inner_size": n_inner, "ssm.conv_kernel": n_conv}
+    return mamba(keys | {"ssm.state_size": n_state, "ssm.time_step_rank": n_rank}, 0)
 
 
 def finish(writer: gguf.GGUFWriter, path: Path, tensors: list[Tensor]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("write", [write_model, write_recurrent_model])
-def test_a_worker_goes_on_from_what_an_earlier_one_computed(tmp_path: Path, write: object) -> None:
-    path = write(tmp_path / "model.gguf")  # type: ignore[operator]
+def test_a_worker_goes_on_from_what_an_earlier_one_computed(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    path = write(tmp_path / "model.gguf")
     before = answers(path, tmp_path / "cache", FIRST, SECOND)
     after = answers(path, tmp_path / "cache", FIRST, SECOND)
 

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Iterator
 
-import llama_cpp.llama_cpp as c
 import numpy as np
 import pytest
 
@@ -18,7 +17,6 @@ from power.worker.grammar import Grammar, Grammars
 from power.worker.lexicon import Lexicon
 from power.worker.pieces import Pieces, stays_text
 from power.worker.vocab import Vocab
-from tests.support import TINY
 
 PERSON = {
     "type": "object",
@@ -38,18 +36,6 @@ GRAMMARS = {
     "any": "root ::= .*",
     "far": 'root ::= [^a]{0,8} "\U0001f408é" [\U00010000-\U0010ffff]{2}',
 }
-_QUIET = c.llama_log_callback(lambda level, text, data: None)
-
-
-@pytest.fixture(scope="module")
-def vocab() -> Iterator[Vocab]:
-    c.llama_log_set(_QUIET, None)
-    c.llama_backend_init()
-    params = c.llama_model_default_params()
-    params.vocab_only = True
-    model = c.llama_model_load_from_file(str(TINY).encode(), params)
-    yield Vocab(c.llama_model_get_vocab(model))
-    c.llama_model_free(model)
 
 
 @pytest.fixture(scope="module")

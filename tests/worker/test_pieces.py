@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import llama_cpp.llama_cpp as c
-import pytest
-
 from power.worker.lexicon import Lexicon
 from power.worker.pieces import Pieces, stays_text
 from power.worker.vocab import Vocab
-from tests.support import TINY
-
-_QUIET = c.llama_log_callback(lambda level, text, data: None)
-
-
-@pytest.fixture(scope="module")
-def vocab() -> Iterator[Vocab]:
-    c.llama_log_set(_QUIET, None)
-    c.llama_backend_init()
-    params = c.llama_model_default_params()
-    params.vocab_only = True
-    model = c.llama_model_load_from_file(str(TINY).encode(), params)
-    yield Vocab(c.llama_model_get_vocab(model))
-    c.llama_model_free(model)
 
 
 def test_all_tokens_that_say_something_are_there_in_order(vocab: Vocab) -> None:
