@@ -66,6 +66,7 @@ def llama_server_binary() -> Path:
     binary = build / "bin" / "llama-server"
     if not binary.exists():
         options = ["-DCMAKE_BUILD_TYPE=Release", "-DLLAMA_CURL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_UI=OFF"]
+        options.append("-DCMAKE_CXX_FLAGS=-fno-dse")  # or GCC breaks it where a processor has AMX: see the Makefile
         subprocess.run(["cmake", "-S", str(sdist() / "vendor/llama.cpp"), "-B", str(build), *options], check=True)
         jobs = str(os.cpu_count() or 1)
         subprocess.run(["cmake", "--build", str(build), "--target", "llama-server", "-j", jobs], check=True)

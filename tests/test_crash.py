@@ -57,6 +57,18 @@ async def test_killing_a_worker_fails_its_streams_at_once_and_nobody_else(servin
         assert other[-1]["done"]
 
 
+async def test_after_an_illegal_instruction_the_way_out_is_told(serving: Serve, endless: Path) -> None:
+    seen: list[dict[str, Any]] = []
+    strangers = set(workers())
+    async with serving({"doomed": endless}) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(read_stream, client, {"model": "doomed", **STREAM}, seen)
+        await wait_until(lambda: len(seen) > 3)
+        (victim,) = set(workers()) - strangers
+        os.kill(victim, signal.SIGILL)
+        await wait_until(lambda: "error" in seen[-1])
+    assert "llama.cpp was compiled for another processor, see README.md" in seen[-1]["error"]
+
+
 async def test_a_request_that_has_streamed_nothing_is_run_again_after_a_death(serving: Serve, endless: Path) -> None:
     answers = []
     strangers = set(workers())

@@ -92,6 +92,8 @@ class Worker:
 def _describe(status: int | None) -> str:
     if status is None:
         return "still running, but closed its socket"
+    if status == -signal.SIGILL:
+        return "killed by SIGILL: llama.cpp was compiled for another processor, see README.md"
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"
