@@ -42,7 +42,13 @@ def user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def call(server: Server, messages: Messages, n_tokens: int, stop: Callable[[], bool] = lambda: False) -> Answer:
+def call(
+    server: Server,
+    messages: Messages,
+    n_tokens: int,
+    stop: Callable[[], bool] = lambda: False,
+    bias: dict[str, float] | None = None,
+) -> Answer:
     """One streamed chat completion over a connection of its own; hung up on as soon as `stop` says so."""
     url = urlsplit(server.url)
     body = {
@@ -54,6 +60,8 @@ def call(server: Server, messages: Messages, n_tokens: int, stop: Callable[[], b
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if bias:
+        body["logit_bias"] = bias
     headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=TIMEOUT)
     began = time.perf_counter()
@@ -83,6 +91,17 @@ def events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         data = line.removeprefix(b"data: ").strip()
         if line.startswith(b"data: ") and data != b"[DONE]":
             yield json.loads(data)
+
+
+def token_of(server: Server, text: str) -> int:
+    """The first token of a text."""
+    url = urlsplit(server.url)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=TIMEOUT)
+    body = json.dumps({"model": server.model, "content": text})
+    connection.request("POST", "/tokenize", body, {"Content-Type": "application/json"})
+    tokens = json.loads(connection.getresponse().read())["tokens"]
+    connection.close()
+    return int(tokens[0])
 
 
 def text_of(delta: dict[str, Any]) -> str:

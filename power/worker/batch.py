@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-TILE = 64  # flash attention on a CPU takes so many tokens at once (ggml-cpu/ops.cpp), if a step has that many
+TILE = 64  # flash attention on a processor takes so many tokens at once (ggml-cpu/ops.cpp), if a step has that many
 FAIR_SHARE = 2  # one part in so many of the prompts' tokens goes to who was passed over most: short ones never end
 
 
@@ -93,9 +93,14 @@ class Load(NamedTuple):
     n_pairs: int = 0
 
 
-def weigh(parts: Sequence[tuple[int, int]]) -> Load:
-    """The load of a step: of each sequence in it how many tokens are in memory, and how many are added."""
+def weigh(parts: Sequence[tuple[int, int]], n_cells: int | None = None) -> Load:
+    """The load of a step: of each sequence in it how many tokens are in memory, and how many are added.
+
+    `n_cells`: cells in use, where attention compares every token with all of them; None: with its sequence's alone.
+    """
     n_tokens = sum(n for _, n in parts)
+    if n_cells is not None:
+        return Load(n_tokens, n_tokens * (n_cells + n_tokens))
     if n_tokens < TILE:
         return Load(n_tokens, sum(n * n_past + n * (n + 1) // 2 for n_past, n in parts))
     return Load(n_tokens, TILE * sum(_cells_of_tiles(parts)))

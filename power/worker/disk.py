@@ -115,22 +115,22 @@ class Disk:
                 continue
 
 
-def open_disk(load: Load) -> Disk | None:
+def open_disk(load: Load, *, is_flash: bool) -> Disk | None:
     """The folder for what this load computes; None if there is none, or may be none."""
     if not load.disk_bytes or not load.disk_folder:
         return None
     try:
-        return Disk(Path(load.disk_folder) / fingerprint(load), load.disk_bytes)
+        return Disk(Path(load.disk_folder) / fingerprint(load, is_flash=is_flash), load.disk_bytes)
     except OSError:
         return None
 
 
-def fingerprint(load: Load) -> str:
+def fingerprint(load: Load, *, is_flash: bool) -> str:
     """What a state depends on: files (a blob's name is its digest), the kind of cells, who computed."""
     files = [(path, scale, *_identity(Path(path))) for path, scale in ((load.path, 1.0), *load.adapters)]
     settings = (
         load.kv_type,
-        load.flash_attention,
+        is_flash,  # or values lie transposed
         load.n_gpu_layers,
         load.main_gpu,
         metadata.version("llama-cpp-python"),

@@ -53,7 +53,7 @@ class Lane:
         self.seats = Seats(llama, rows, memory, shares=shares)
         self._pace = pace
         self._drafting = Drafting(llama, draft_model)
-        self.slots = Slots(llama.weights.load, rows, memory)
+        self.slots = Slots(llama.weights.load, rows, memory, is_flash=llama.is_flash)
 
     def __len__(self) -> int:
         return len(self.running) + len(self.seats.waiting)
@@ -61,6 +61,11 @@ class Lane:
     @property
     def running(self) -> list[Sequence]:
         return self.seats.running
+
+    @property
+    def _n_cells(self) -> int | None:
+        """In use, if attention compares every token with all of them."""
+        return None if self.llama.is_flash else self.seats.n_cells
 
     @property
     def n_decoding(self) -> int:
@@ -99,7 +104,7 @@ class Lane:
         for sequence in [s for s in self.running if s.overflows]:
             self.seats.shift(sequence)
         work = [self.seats.look_at(sequence) for sequence in self.running]
-        chunks = self._draft(self._pace.plan(work))
+        chunks = self._draft(self._pace.plan(work, self._n_cells))
         n_tokens = sum(self._n_rows(chunk) for chunk in chunks)
         if not self.seats.make_room(n_tokens) and len(self.running) > 1:
             self.seats.pause(self.running[-1])
@@ -120,7 +125,7 @@ class Lane:
 
     def _decode(self, chunks: list[Chunk]) -> list[Event]:
         began = perf_counter()
-        load = weigh([(self.running[chunk.which].n_past, self._n_rows(chunk)) for chunk in chunks])
+        load = weigh([(self.running[chunk.which].n_past, self._n_rows(chunk)) for chunk in chunks], self._n_cells)
         for which, n, n_logits in chunks:
             sequence = self.running[which]
             tokens = [*sequence.next_tokens(n), *self._drafting.of(sequence)]

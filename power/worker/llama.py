@@ -15,12 +15,13 @@ import llama_cpp.llama_cpp as c
 import numpy as np
 from numpy.typing import NDArray
 
+from power.gguf.memory.attention import choose_attention
+from power.gguf.memory.settings import padded
 from power.worker.step import Batch
 from power.worker.weights import LoadFailure, Weights
 
 __all__ = ["DecodeFailure", "Llama", "LoadFailure"]
 
-N_UBATCH = 512  # tokens; llama.cpp's own default
 NO_ROOM = 1  # llama_decode: there are not enough free cells for this batch
 
 
@@ -43,6 +44,7 @@ class Llama:
         n_draft: drafted tokens that a step may check.
         can_cut: whether a row can be cut and shared at any token (attention), or not (recurrent, hybrid).
         can_shift: whether tokens in a row can move to earlier positions.
+        is_flash: whether attention compares a token with its own row's cells only, and not with all in use.
     """
 
     def __init__(self, weights: Weights, *, alone: bool = False) -> None:
@@ -164,7 +166,16 @@ class Llama:
         params = self.weights.context_params()
         params.n_ctx = n_cells
         params.n_batch = self.n_batch
-        params.n_ubatch = min(N_UBATCH, self.n_batch)
+        self.is_flash, params.n_ubatch = choose_attention(
+            self.weights.load.flash_attention,
+            kv_type=self.weights.load.kv_type,
+            on_gpu=self.weights.on_gpu and self.weights.load.n_gpu_layers != 0,
+            n_heads=self.weights.n_heads,
+            n_cells=padded(n_cells),
+            n_batch=self.n_batch,
+        )
+        if not self.is_flash:
+            params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.n_seq_max = self.n_rows + 1  # and a spare one, for parts of a row
         # At most one row of logits per sequence and step, and one for each drafted token; llama.cpp would keep
         # room for one per token (n_batch of them), and never keeps less than one per row.

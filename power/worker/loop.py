@@ -61,9 +61,11 @@ class Loop:
         self._n_slots = n_slots
         self._admission = Admission(llama.vocab)
         load = llama.weights.load
-        pace = Pace(llama.n_batch, load.step_seconds)
+        pace = Pace(llama.n_batch, load.step_seconds, tiles=llama.is_flash)
         draft_model = open_draft_model(llama.weights)
-        self._lane = Lane(llama, make_rows(llama), pace, disk=open_disk(load), draft_model=draft_model)
+        self._lane = Lane(
+            llama, make_rows(llama), pace, disk=open_disk(load, is_flash=llama.is_flash), draft_model=draft_model
+        )
         self._apart = Apart(llama.weights)
         self._embeddings = Embeddings(llama.weights)
 

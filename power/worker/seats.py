@@ -46,6 +46,11 @@ class Seats:
         self._told = 0  # sequences that pause, as the server knows
         self._n_pauses = 0  # since then
 
+    @property
+    def n_cells(self) -> int:
+        """In use."""
+        return self._rows.n_used
+
     def news(self) -> list[Event]:
         """Whether others pause now than did when this was last asked."""
         n_now = sum(sequence.has_paused for sequence in self.waiting)

@@ -52,8 +52,9 @@ class SlotFileError(Exception):
 class Slots:
     """What was in each slot last, and what can be done with it."""
 
-    def __init__(self, load: Load, rows: Rows, memory: Memory) -> None:
+    def __init__(self, load: Load, rows: Rows, memory: Memory, *, is_flash: bool) -> None:
         self._load = load
+        self._is_flash = is_flash
         self._rows = rows
         self._memory = memory
         self._tokens: dict[int, list[int]] = {}
@@ -94,7 +95,7 @@ class Slots:
             Part(tuple(self._rows.shelf.spell(key)), self._rows.shelf.saves[key].start, len(state))
             for key, state in zip(keys, states, strict=True)
         )
-        header = Header(fingerprint(self._load), tuple(tokens[:n_kept]), tuple(parts))
+        header = Header(fingerprint(self._load, is_flash=self._is_flash), tuple(tokens[:n_kept]), tuple(parts))
         n_bytes = write(path, header, states)
         self._memory.do(self._rows.shelf.trim())
         return n_kept, n_bytes
@@ -102,7 +103,7 @@ class Slots:
     def restore(self, slot: int, path: Path) -> tuple[int, int]:
         """Give the tree what is in a file. Returns tokens that are there now, and bytes; raises SlotFileError."""
         header, states, n_bytes = _read(path)
-        if header.made_by != fingerprint(self._load):
+        if header.made_by != fingerprint(self._load, is_flash=self._is_flash):
             raise SlotFileError("the file was saved by another model, or with other settings")
         for part, state in zip(header.parts, states, strict=True):
             self._memory.adopt(part.tokens, part.start, state)

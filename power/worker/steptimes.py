@@ -3,7 +3,7 @@
 A step's time is its load times what each part of it costs: something for the step
 as such, something for every token (less from the 32nd on: whole blocks of the
 matrix kernels), and something for every pair of a token and a cell that attention
-compares (a fourth of it where there are whole tiles of tokens).  What each costs
+compares (with flash attention a fourth of it where there are whole tiles of tokens).  What each costs
 is found by least squares.
 
 * Errors count in proportion to what was measured, so a step that took ten times as
@@ -16,6 +16,8 @@ is found by least squares.
 """
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +42,9 @@ Vector = NDArray[np.float64]
 class StepTimes:
     """Estimates seconds; `record` teaches it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tiles: bool = True) -> None:
+        """`tiles`: whether attention does better by whole tiles."""
+        self._tile = TILE if tiles else sys.maxsize
         self._kinds: dict[tuple[int, int], tuple[Vector, Vector]] = {}
         self._squares: Vector = np.zeros((5, 5))  # of all kinds together: the normal equations
         self._sides: Vector = np.zeros(5)
@@ -55,7 +59,7 @@ class StepTimes:
         """A step took so long."""
         self.n_most = max(self.n_most, load.n_tokens)
         kind = (load.n_tokens.bit_length(), (load.n_pairs // load.n_tokens).bit_length() // 2)
-        row = np.array(_features(load)) / max(seconds, 1e-9)
+        row = np.array(self._features(load)) / max(seconds, 1e-9)
         squares, sides = np.outer(row, row), row
         if old := self._kinds.get(kind):
             squares = old[0] + LEARNING * (squares - old[0])
@@ -71,7 +75,12 @@ class StepTimes:
         """Seconds for a step; 0 if nothing is known."""
         if self._costs is None:
             self._costs = self._fit()
-        return sum(cost * amount for cost, amount in zip(self._costs, _features(load), strict=True))
+        return sum(cost * amount for cost, amount in zip(self._costs, self._features(load), strict=True))
+
+    def _features(self, load: Load) -> tuple[float, ...]:
+        n, pairs = load.n_tokens, load.n_pairs / PAIRS
+        in_tiles = n >= self._tile
+        return 1.0, float(min(n, BLOCK)), float(max(0, n - BLOCK)), pairs * (not in_tiles), pairs * in_tiles
 
     def _fit(self) -> list[float]:
         """What each of the features costs, in seconds."""
@@ -95,11 +104,6 @@ class StepTimes:
         else:
             costs[:] = 0
         return _bounded([float(cost) for cost in costs], [bool(known) for known in is_known], tiles_tell)
-
-
-def _features(load: Load) -> tuple[float, ...]:
-    n, pairs = load.n_tokens, load.n_pairs / PAIRS
-    return (1.0, float(min(n, BLOCK)), float(max(0, n - BLOCK)), *((pairs, 0.0) if n < TILE else (0.0, pairs)))
 
 
 def _bounded(costs: list[float], is_known: list[bool], tiles_tell: bool) -> list[float]:

@@ -7,6 +7,7 @@ each have a context of their own over the same weights.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable, Sequence
 
 import llama_cpp.llama_cpp as c
@@ -27,7 +28,7 @@ KV_TYPES = {
     "q4_1": c.GGML_TYPE_Q4_1,
     "iq4_nl": c.GGML_TYPE_IQ4_NL,
 }
-META_SIZE = 256  # bytes of a metadata value that we look at
+META_SIZE = 4096  # bytes of a metadata value that we look at
 
 
 class LoadFailure(Exception):
@@ -90,6 +91,12 @@ class Weights:
     @property
     def architecture(self) -> str:
         return self.metadata("general.architecture") or ""
+
+    @property
+    def n_heads(self) -> int:
+        """Of attention, in the layer that has most; some models have a number for each layer."""
+        counts = self.metadata(f"{self.architecture}.attention.head_count") or ""
+        return max(map(int, re.findall(r"\d+", counts)), default=0)
 
     @property
     def keeps_state(self) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.simulate import SPEED, step_seconds
 from power.worker.batch import TILE, Load, Work, weigh
-from power.worker.pace import LENIENCE, PATIENCE, PRICE, SIZES, STEP_SECONDS, FixedPace, Pace
+from power.worker.pace import BY_TILES, PATIENCE, SIZES, STEP_SECONDS, FixedPace, Pace
 from power.worker.steptimes import BLOCK, StepTimes
 
 
@@ -144,8 +145,10 @@ def test_a_larger_step_that_was_slow_once_is_tried_again() -> None:
 class Streams:
     """Sequences that decode beside a prompt, on a made-up machine."""
 
-    def __init__(self, pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prompt: int) -> None:
-        self.pace, self._seconds = pace, seconds
+    def __init__(
+        self, pace: Pace, seconds: Callable[[Load], float], streams: list[int], n_prompt: int, *, tiles: bool = True
+    ) -> None:
+        self.pace, self._seconds, self._tiles = pace, seconds, tiles
         self._streams, self._n_prompt, self._n_past = list(streams), n_prompt, 0
         self.sizes: list[int] = []
         self.took: list[float] = []
@@ -158,8 +161,9 @@ class Streams:
         work = [Work(1, 1, True, 0, n_past) for n_past in self._streams]
         left = self._n_prompt - self._n_past
         work += [Work(left, left, False, 0, self._n_past)] if left else []
-        chunks = self.pace.plan(work)
-        load = weigh([(work[chunk.which].n_past, chunk.n_tokens) for chunk in chunks])
+        n_cells = None if self._tiles else sum(one.n_past for one in work)
+        chunks = self.pace.plan(work, n_cells)
+        load = weigh([(work[chunk.which].n_past, chunk.n_tokens) for chunk in chunks], n_cells)
         self.took.append(self._seconds(load))
         self.sizes.append(load.n_tokens)
         self.pace.record(load, self.took[-1])
@@ -189,7 +193,7 @@ def test_the_size_that_reads_most_for_its_time_is_taken(machine: Machine, stream
 
     def worth(n: int) -> float:
         seconds = machine.seconds(weigh([*((n, 1) for n in streams), (n_past, n)]))
-        return n / seconds * float(min(1.0, limit / seconds) ** PRICE)
+        return n / seconds * float(min(1.0, limit / seconds) ** BY_TILES.price)
 
     assert worth(chosen) > 0.6 * max(worth(size - len(streams)) for size in SIZES if len(streams) < size <= 512)
 
@@ -204,7 +208,7 @@ def test_on_a_fast_machine_every_step_stays_within_the_limit(machine: Machine, n
     while not here.is_read:
         here.step()
 
-    assert max(here.took) <= LENIENCE * 1.5 * STEP_SECONDS
+    assert max(here.took) <= BY_TILES.lenience * 1.5 * STEP_SECONDS
     assert max(here.sizes) >= 128
 
 
@@ -222,6 +226,30 @@ def test_a_long_prompt_beside_streams_is_read_in_whole_tiles_on_a_processor() ->
     in_tiles = sum(seconds(weigh([(100, 2), (at, 62)])) for at in range(0, 6000, 62))
     assert sum(here.took) < 1.15 * in_tiles
     assert max(here.took) < 1.05 * seconds(weigh([(200, 2), (6000, 62)]))
+
+
+@pytest.mark.parametrize(("step", "token"), [(0.02, 0.004), (0.06, 0.0125), (0.06, 0.008), (0.03, 0.015)])
+def test_without_tiles_a_long_prompt_delays_nobody_by_more_than_twice_the_target(step: float, token: float) -> None:
+    machine, rng = Machine(step, token, 0.85, token / 4000, 1.0), Random(1)
+
+    def seconds(load: Load) -> float:
+        return machine.seconds(load) * rng.uniform(0.9, 1.15)
+
+    pace = Pace(512, tiles=False)
+    short = Streams(pace, seconds, [10, 10], 30, tiles=False)
+    for _ in range(50):
+        short.step()
+    here = Streams(pace, seconds, [100, 100], 6000, tiles=False)
+    while not here.is_read:
+        here.step()
+    in_tiles = sum(machine.seconds(weigh([(100, 2), (at, 62)], at + 200)) for at in range(0, 6000, 62))
+
+    assert max(here.took) <= 2 * STEP_SECONDS
+    assert sum(here.took) < 2 * in_tiles
+
+
+def test_without_tiles_every_token_is_compared_with_all_cells_in_use() -> None:
+    assert weigh([(100, 1), (3, 7)], 500) == Load(8, 8 * 508)
 
 
 @given(MACHINES, st.lists(st.integers(1, 500), max_size=3))

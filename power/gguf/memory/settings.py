@@ -7,9 +7,9 @@ from typing import Protocol
 import msgspec
 
 from power.gguf.constants import TYPE_NAMED, TensorType
+from power.gguf.memory.attention import N_UBATCH, choose_attention
 from power.gguf.memory.shape import ModelShape
 
-N_UBATCH = 512  # tokens computed at once; the worker's choice, and llama.cpp's default
 # What the worker makes of a model for embeddings alone (power/worker/embedder.py).
 EMBEDDING_ROWS = 32
 EMBEDDING_BATCH = 512  # tokens, of a causal model; an encoder's batch is as large as its inputs may be
@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     n_ubatch: int = N_UBATCH  # tokens computed at once
     n_outputs: int = 0  # rows of logits a step may ask for; 0: one per token
     kv_type: str = "f16"
-    flash_attention: bool = True  # what llama.cpp chooses where the device can, and the CPU can
+    flash_attention: bool = True
     kv_unified: bool = True  # all sequences in one pool of cells
     swa_full: bool = True  # sliding layers keep everything, so that a prefix can be cut anywhere
     n_gpu_layers: int = 0  # counted from the output backwards; -1: all
@@ -70,7 +70,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     n_pool: int = 0  # tokens of all sequences; 0: n_ctx for each slot
     n_batch: int = 512
     kv_type: str = "f16"
-    flash_attention: bool | None = None
+    flash_attention: bool | None = None  # None: what suits
     n_gpu_layers: int = 0  # those that there is a GPU for
     embeds: bool = False  # for embeddings or scores alone
     n_draft: int = 0  # tokens guessed ahead in a step
@@ -106,14 +106,23 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         if self.embeds:
             return self._embedding_settings(shape, n_ctx)
         n_batch = max(self.n_batch, self.n_slots + 1)
+        n_cells = padded(self.n_pool or n_ctx * self.n_slots)
+        attention = choose_attention(
+            self.flash_attention,
+            kv_type=self.kv_type,
+            on_gpu=self.n_gpu_layers != 0,
+            n_heads=shape.n_heads,
+            n_cells=n_cells,
+            n_batch=n_batch,
+        )
         return Settings(
-            n_ctx=self.n_pool or n_ctx * self.n_slots,
+            n_ctx=n_cells,
             n_seq_max=self.n_slots + 1,  # one spare, for parts of others
             n_batch=n_batch,
-            n_ubatch=min(N_UBATCH, n_batch),
+            n_ubatch=attention.n_ubatch,
             n_outputs=self.n_slots + 1 + self.n_draft,
             kv_type=self.kv_type,
-            flash_attention=self.flash_attention is not False,
+            flash_attention=attention.is_flash,
             n_gpu_layers=self.n_gpu_layers,
         )
 
