@@ -45,7 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_queue_seconds: float = math.inf  # from a request to its slot; inf: as long as it takes
     num_thread: int = 0  # 0: as many as there are physical cores
     use_mlock: bool = False
-    flash_attention: bool | None = None  # None: where the backend has it
+    flash_attention: bool | None = None  # None: what suits (power.gguf.memory.attention)
     gpu_layers: int = -1  # -1: as many as fit
     main_gpu: int | None = None
     gpu_overhead: int = 0  # bytes of each GPU to leave free

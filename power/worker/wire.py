@@ -66,7 +66,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     is_split: bool = True  # over all GPUs; else all of it is on `main_gpu`
     use_mmap: bool
     use_mlock: bool
-    flash_attention: bool | None  # None: llama.cpp decides
+    flash_attention: bool | None  # None: what suits (power.gguf.memory.attention)
     kv_type: str  # "f16", "q8_0", …: the KV cache's cells
     alive_seconds: float = 5.0  # while there is work, something is said at least this often
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and how strongly each counts, 1.0 as it was trained
