@@ -47,4 +47,4 @@ def running_model(model: Model) -> RunningModel:
 
 def is_host(device: str) -> bool:
     """Whether a buffer of that name lies in the host's memory; "CUDA_Host" is what a GPU reads from there."""
-    return device.startswith(("CPU", "BLAS")) or device.endswith("_Host")
+    return device.startswith(("CPU", "AMX", "BLAS")) or device.endswith("_Host")
