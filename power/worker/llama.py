@@ -168,9 +168,10 @@ class Llama:
         params.n_batch = self.n_batch
         self.is_flash, params.n_ubatch = choose_attention(
             self.weights.load.flash_attention,
+            self.weights.heads,
             kv_type=self.weights.load.kv_type,
             on_gpu=self.weights.on_gpu and self.weights.load.n_gpu_layers != 0,
-            n_heads=self.weights.n_heads,
+            n_rows=self.n_rows,
             n_cells=padded(n_cells),
             n_batch=self.n_batch,
         )

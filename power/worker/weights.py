@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import llama_cpp.llama_cpp as c
 
+from power.gguf.memory.attention import Heads
 from power.worker.cores import bounded, count_cores
 from power.worker.log import Log
 from power.worker.vocab import Vocab
@@ -93,10 +94,13 @@ class Weights:
         return self.metadata("general.architecture") or ""
 
     @property
-    def n_heads(self) -> int:
+    def heads(self) -> Heads:
         """Of attention, in the layer that has most; some models have a number for each layer."""
-        counts = self.metadata(f"{self.architecture}.attention.head_count") or ""
-        return max(map(int, re.findall(r"\d+", counts)), default=0)
+        prefix = f"{self.architecture}.attention"
+        counts = [int(count) for count in re.findall(r"\d+", self.metadata(f"{prefix}.head_count") or "0")]
+        size = self.metadata(f"{prefix}.key_length")
+        # llama.cpp divides by the first layer's, too.
+        return Heads(max(counts), int(size) if size else counts[0] and c.llama_model_n_embd(self.model) // counts[0])
 
     @property
     def keeps_state(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from power.gguf.constants import TYPE_NAMED, TensorType
-from power.gguf.memory.attention import N_UBATCH, choose_attention
+from power.gguf.memory.attention import N_UBATCH, Heads, choose_attention
 from power.gguf.memory.shape import ModelShape
 
 # What the worker makes of a model for embeddings alone (power/worker/embedder.py).
@@ -109,9 +109,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         n_cells = padded(self.n_pool or n_ctx * self.n_slots)
         attention = choose_attention(
             self.flash_attention,
+            Heads(shape.n_heads, shape.n_q // max(1, shape.n_heads)),
             kv_type=self.kv_type,
             on_gpu=self.n_gpu_layers != 0,
-            n_heads=shape.n_heads,
+            n_rows=self.n_slots,
             n_cells=n_cells,
             n_batch=n_batch,
         )
