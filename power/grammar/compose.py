@@ -59,11 +59,12 @@ def _redirected(expr: Expr, root: str) -> Expr:
 
 def either(one: str, other: str) -> str:
     """A text of one grammar or of the other."""
-    named = [_prefixed(grammar, f"way{number}") for number, grammar in enumerate((one, other))]
+    named = [prefixed(grammar, f"way{number}") for number, grammar in enumerate((one, other))]
     return "\n".join(["root ::= way0-root | way1-root", *named])
 
 
-def _prefixed(grammar: str, prefix: str) -> str:
+def prefixed(grammar: str, prefix: str) -> str:
+    """`grammar`, whoever wrote it, with names for its rules that are no other's."""
     return _TOKEN.sub(lambda match: f"{prefix}-{match[1]}" if match[1] else match[0], grammar)
 
 
@@ -90,22 +91,29 @@ def up_to_any(ends: Mapping[str, str], name: str, *, may_end: bool = False) -> l
 
     None of the tags may be inside of another.
     """
-    states = sorted({tag[:n] for tag in ends for n in range(len(tag))}, key=lambda state: (len(state), state))
-    number = {state: n for n, state in enumerate(states)}
-    alphabet = dict.fromkeys("".join(ends))
-    rules = []
-    for state in states:
-        # By the character read, what of a tag has been read then; any other character: nothing.
-        edges = {char: _longest(state + char, (*ends, *states)) for char in alphabet}
-        ways = [
-            f"{literal(char)} {ends[read]}".rstrip() if read in ends else f"{literal(char)} {name}-{number[read]}"
-            for char, read in edges.items()
-            if read
-        ]
-        others = "".join(_code(char) for char, read in edges.items() if read)
-        nothing = ['""'] if may_end else []
-        rules.append(f"{name}-{number[state]} ::= {' | '.join([*ways, f'[^{others}] {name}-0', *nothing])}")
-    return rules
+    nothing = ' | ""' if may_end else ""
+    return [
+        f"{rule} ::= {_ways(_goals(state, ends, name), f'{name}-0')}{nothing}" for state, rule in _states(ends, name)
+    ]
+
+
+def _states(ends: Mapping[str, str], name: str) -> list[tuple[str, str]]:
+    """What may have been read of a tag, nothing first, and the rule for what comes then."""
+    beginnings = {tag[:n] for tag in ends for n in range(len(tag))} | {""}
+    ordered = sorted(beginnings, key=lambda beginning: (len(beginning), beginning))
+    return [(beginning, f"{name}-{n}") for n, beginning in enumerate(ordered)]
+
+
+def _goals(read: str, ends: Mapping[str, str], name: str) -> dict[str, str]:
+    """After `read`, by the next character, the rule for what comes then; with any other no tag is begun."""
+    rules = {**dict(_states(ends, name)), **ends}
+    found = {char: _longest(read + char, tuple(rules)) for char in dict.fromkeys("".join(ends))}
+    return {char: rules[tag] for char, tag in found.items() if tag}
+
+
+def _ways(goals: Mapping[str, str], otherwise: str) -> str:
+    others = f"[^{''.join(map(_code, goals))}]" if goals else "[^\\U00000000]"
+    return " | ".join([*(f"{literal(char)} {goal}".rstrip() for char, goal in goals.items()), f"{others} {otherwise}"])
 
 
 def _longest(text: str, words: Sequence[str]) -> str:
@@ -113,22 +121,22 @@ def _longest(text: str, words: Sequence[str]) -> str:
     return max((word for word in words if text.endswith(word)), key=len)
 
 
-def unless(heads: Mapping[str, str], name: str) -> list[str]:
+def unless(heads: Mapping[str, str], name: str, ends: Mapping[str, str] | None = None) -> list[str]:
     """Rules `NAME-all` …: any text, but for one that begins with one of `heads`; behind that comes its rule.
 
-    None of the heads may begin another.
+    None of the heads may begin another.  With `ends`, the other texts go up to one of these, as with `up_to_any`.
     """
+    ends = ends or {}
     states = sorted({head[:n] for head in heads for n in range(len(head))}, key=lambda state: (-len(state), state))
     bodies: dict[str, str] = {}  # of rules, with their names: what goes on alike is there once
     names: dict[str, str] = {}  # by states
     for state in states:
         edges = dict.fromkeys(head[len(state)] for head in heads if head.startswith(state))
-        ways = [f"{literal(char)} {heads.get(state + char) or names[state + char]}" for char in edges]
-        others = "".join(map(_code, edges))
-        body = f'{" | ".join([*ways, f"[^{others}] {name}-any"])} | ""'
-        names[state] = bodies.setdefault(body, f"{name}-{len(bodies) if state else 'all'}")
-    rules = [f"{rule} ::= {body}" for body, rule in bodies.items()]
-    return [f"{name}-any ::= [^\\U00000000]*", *rules]
+        longer = {char: heads.get(state + char) or names[state + char] for char in edges}
+        body = f'{_ways({**_goals(state, ends, name), **longer}, f"{name}-0")} | ""'
+        names[state] = bodies.setdefault(body, f"{name}-begin-{len(bodies)}" if state else f"{name}-all")
+    others = up_to_any(ends, name, may_end=True) if ends else [f"{name}-0 ::= [^\\U00000000]*"]
+    return [*others, *(f"{rule} ::= {body}" for body, rule in bodies.items())]
 
 
 def literal(text: str) -> str:

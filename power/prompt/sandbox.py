@@ -9,6 +9,7 @@ and is bounded by the template's own length between two payments.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import BuiltinMethodType, MethodType
 from typing import Any
@@ -27,6 +28,9 @@ from power.prompt.fuel import STEP, Fuel
 
 # Where the fuel lies among a rendering's variables: no template can spell this name.
 FUEL = "fuel left"
+
+# A stranger's `1[0]` is no warning of ours; and a filter set around each compiling would be that of all threads.
+warnings.filterwarnings("ignore", category=SyntaxWarning, module="<template>")
 
 # Parts of a template: names, operators, pieces of text, … The largest of the 70 that
 # llama.cpp tests with has 1,400. To compile so many takes 0.3 s and 30 MB.

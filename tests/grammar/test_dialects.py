@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from power.grammar import AnswerReader, parse_gbnf
-from power.grammar.dialects import HERMES, Dialect, Syntax, written
+from power.grammar.dialects import HERMES, Dialect, Syntax, constrain_calls, written
 from power.grammar.dialects.constrain import calls_grammar
 from power.grammar.dialects.free import lazy_grammar
+from power.grammar.dialects.marks import overlap
 from power.grammar.dialects.writing import write_calls
-from power.messages import ToolCall
+from power.messages import Message, ToolCall, ToolChoice
 from power.prompt import find_dialect
 from power.prompt.choose import Choice
+from power.prompt.render import render_jinja
 from tests.support import sdist
+from tools.template_table import TEMPLATES, known_calls, tools
 
 from .engine import Engine
 
@@ -139,6 +142,22 @@ def test_a_grammar_of_calls_lets_through_what_is_written(engine: Engine) -> None
             assert not engine.accepts(calls_grammar(dialect, TOOLS, parallel=False, must=True), text)
 
 
+def test_calls_are_held_behind_the_prompts_that_templates_write(engine: Engine) -> None:
+    for file in sorted((sdist() / TEMPLATES).glob("*.jinja")):
+        text = file.read_text(encoding="utf-8")
+        dialect = find_dialect(Choice("jinja", text))
+        if dialect is None:
+            continue
+        prompt = render_jinja(text, (Message(role="user", content="Quid?"),), tools())
+        held = constrain_calls(dialect, tools(), ToolChoice(), prompt=prompt).grammar
+        answer = write_calls(dialect, known_calls(2 if dialect.parallel else 1))
+        answer = answer.removeprefix(overlap(prompt, dialect.opening))
+
+        assert engine.accepts(held, answer), file.stem
+        assert not engine.accepts(held, answer.replace("exact", "exotic")), file.stem
+        assert engine.accepts(held, "Nothing <to> [call] {here}"), file.stem
+
+
 def marked(dialect: Dialect) -> bool:
     return bool(dialect.opening) or dialect.syntax is Syntax.CHANNEL
 
@@ -199,6 +218,60 @@ def test_a_message_is_held_to_the_tool_that_its_header_names(engine: Engine, hea
     assert not engine.accepts(lazy, f"{header.replace('get_a', 'get_b')}{{}}")
     said = "hm<|end|><|start|>assistant<|channel|>final<|message|>Write to=functions.get_b."
     assert engine.accepts(lazy, said if "analysis" in begun else f"<|channel|>analysis<|message|>{said}")
+
+
+@pytest.mark.parametrize("syntax", [Syntax.ARGUMENTS, Syntax.PYTHON])
+def test_what_the_prompt_has_begun_is_a_call_if_it_names_a_tool(engine: Engine, syntax: Syntax) -> None:
+    dialect = Dialect(syntax=syntax, call_open=">>>", name_end="\n")
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    tools = [{"name": "get", "parameters": schema}, {"name": "get_all", "parameters": {"type": "object"}}]
+    lazy = lazy_grammar(dialect, tools, parallel=True, prompt="<user>Hi<assistant>>>>").grammar
+    is_python = syntax is Syntax.PYTHON
+    call, wrong, other = (
+        ("get(x=1)", 'get(x="1")', "get_all()") if is_python else ('get\n{"x": 1}', "get\n[]", "get_all\n{}")
+    )
+
+    for text in (call, other, f"{call}>>>{other}", "", "all\nHello", "ge", "gets\n", "all\n>> >", f"all\nSo:>>>{call}"):
+        assert engine.accepts(lazy, text), text
+    for text in (
+        wrong,
+        f"{call}, well",
+        call[:-1],
+        f"all\nSo:>>>{wrong}",
+        ">>>nobody",
+        f"{call}>>>{wrong}",
+        "ge>>>none",
+    ):
+        assert not engine.accepts(lazy, text), text
+
+
+@pytest.mark.parametrize(
+    ("begun", "before"),
+    [
+        ("<|start|>assistant", ""),
+        ("<|start|>assistant", "<|channel|>analysis<|message|>Free {text}.<|end|><|start|>assistant"),
+        ("<|start|>assistant<|channel|>analysis<|message|>", "Free.<|end|><|start|>assistant"),
+        ("<|start|>assistant<|channel|>analysis", "<|message|>Free.<|end|><|start|>assistant"),
+    ],
+)
+def test_on_channels_an_answer_keeps_to_its_format_and_a_call_to_its_tool(
+    engine: Engine, begun: str, before: str
+) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    answer = "root ::= item+ # of many\nitem ::= \n  [0-9]\n"
+    lazy = lazy_grammar(
+        Dialect(syntax=Syntax.CHANNEL),
+        [{"name": "f", "parameters": schema}],
+        parallel=False,
+        prompt=begun,
+        answer=answer,
+    ).grammar
+    final, to = "<|channel|>final<|message|>", "<|channel|>commentary to=functions.f<|message|>"
+
+    assert engine.accepts(lazy, f"{before}{final}123")
+    assert engine.accepts(lazy, f'{before}{to}{{"x": 1}}')
+    for text in (f"{final}one", f"{final}1<|end|>", f"{to}1", "<|channel|>analysisx<|message|>one", "no header at all"):
+        assert not engine.accepts(lazy, f"{before}{text}"), text
 
 
 def test_a_call_whose_first_mark_is_forgotten_is_held_too(engine: Engine) -> None:

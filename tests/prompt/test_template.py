@@ -1,5 +1,7 @@
 """Chat templates run as Hugging Face runs them."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -68,3 +70,10 @@ def test_one_rendering_leaves_nothing_for_the_next() -> None:
     template = ChatTemplate("{% for i in range(90000) %}{% endfor %}ok")
 
     assert [template.render({}) for _ in range(12)] == ["ok"] * 12
+
+
+def test_what_python_thinks_of_a_template_is_told_nobody() -> None:
+    code = "from power.prompt import compile_template; compile_template('{{ 1[x:] }}')"
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True)
+
+    assert "SyntaxWarning" not in done.stderr

@@ -20,9 +20,10 @@ from power.messages import Tool, ToolChoice
 
 log = logging.getLogger(__name__)
 
-# Characters. A grammar of free text that ends in calls is a convenience, and goes to the worker with every request;
-# what a model was trained to write it mostly writes without.
-MAX_LAZY = 100_000
+# Characters: some 250 tools of ten parameters. A grammar of free text that ends in calls is a convenience, is made in a
+# fifth of a second (once for all turns with the same tools), and goes to the worker with every request, which reads it
+# in 15 ms; what a model was trained to write it mostly writes without.
+MAX_LAZY = 500_000
 
 
 class Constrained(msgspec.Struct, frozen=True):
@@ -48,8 +49,6 @@ def constrain_calls(
             raise BadRequest("it is not known how this model calls tools, so none can be demanded", field="tool_choice")
         return free
     in_channels = dialect.syntax is Syntax.CHANNEL
-    if in_channels and answer and not choice.must:
-        return free  # whether a message is the answer or a call stands in its header, which comes before either
     message = prompt[max(prompt.rfind(START), 0) :]
     begun = message if in_channels else overlap(prompt.rstrip(), dialect.opening.lstrip())
     called = [tool for tool in tools if not choice.names or _name(tool) in choice.names]
@@ -57,22 +56,19 @@ def constrain_calls(
     if not choice.must and len(held.grammar) > MAX_LAZY:
         log.info("the calls of %d tools are not constrained: their grammar is too long", len(called))
         return free
-    # A call that the prompt has begun already, as `>>>` may be one, is beyond what a free answer is held to.
-    is_begun = not (choice.must or in_channels) and len(begun) > 1
-    behind = () if is_begun else held.behind
-    return Constrained(held.grammar, behind=behind, whole=in_channels and not choice.must)
+    return Constrained(held.grammar, behind=held.behind, whole=in_channels and not choice.must)
 
 
 @lru_cache(maxsize=32)  # clients send the same tools with every turn
 def _compiled(dialect: Dialect, tools: str, choice: ToolChoice, begun: str, answer: str) -> Lazy:
     called = json.loads(tools)
-    if not (choice.must or answer):
-        return lazy_grammar(dialect, called, parallel=choice.parallel, prompt=begun)
+    if not choice.must and (not answer or dialect.syntax is Syntax.CHANNEL):
+        return lazy_grammar(dialect, called, parallel=choice.parallel, prompt=begun, answer=answer)
     calls = calls_grammar(dialect, called, parallel=choice.parallel, must=choice.must, prompt=begun)
     if choice.must:
         return Lazy(calls, ("",))
-    # An answer in JSON may look like a call that has no mark.
-    return Lazy(either(answer, calls), tuple(triggers_of(dialect)))
+    # An answer in JSON may look like a call that has no mark, or whose mark the prompt has begun.
+    return Lazy(either(answer, calls), () if len(begun) > 1 else tuple(triggers_of(dialect)))
 
 
 def _name(tool: Tool) -> object:

@@ -21,6 +21,7 @@ from power.grammar.dialects.rulebook import LINES, Rulebook, marks
 from power.grammar.dialects.typed import TYPES, Schema, types_of
 from power.messages import Tool
 
+HOLES = (ID, INDEX, NAME)
 GAP = '" "?'  # after a colon or a comma
 Piece = tuple[str, bool]
 """A text that is always the same (True), or the body of a rule."""
@@ -88,6 +89,14 @@ class Calls:
                 texts = ["".join(text if fixed else gap for text, fixed in head) for gap in (" ", "")]
                 yield [dialect.opening.lstrip() + text for text in texts], _joined(rest)
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Of each call whose opening is written: its name with what ends it, and the rest; if the name comes first."""
+        dialect, end = self._dialect, self._name_end
+        if dialect.syntax in (Syntax.OBJECT, Syntax.CHANNEL) or not end or any(hole in end for hole in HOLES):
+            return
+        for number, function in enumerate(self._functions):
+            yield f"{_name(function)}{end}", self._behind_name(function, f"tool{number}")
+
     def messages(self) -> Iterator[tuple[str, str]]:
         """Of each call on a channel: its name, and the rest of its header and what is said."""
         for number, function in enumerate(self._functions):
@@ -104,7 +113,7 @@ class Calls:
     def _holed(self, text: str, name: str) -> str:
         parts, rest = [], text
         while rest:
-            holes = [(rest.find(hole), hole) for hole in (ID, INDEX, NAME) if hole in rest]
+            holes = [(rest.find(hole), hole) for hole in HOLES if hole in rest]
             at, hole = min(holes, default=(len(rest), ""))
             parts.append(marks(rest[:at]))
             parts.append({ID: CALL_ID, INDEX: "[0-9]{1,3}", NAME: "[A-Za-z0-9_.-]{1,64}"}.get(hole, ""))
@@ -125,17 +134,26 @@ class Calls:
                 start = '( "<|start|>assistant" )?'
                 to = literal(f" to=functions.{name}<|channel|>commentary")
                 return f'{start} {to} ( " json" | " <|constrain|>json" )? "<|message|>" {arguments}'
+        return f"{literal(name)} {self._holed(self._name_end, name)} {self._behind_name(function, rule)}"
+
+    @property
+    def _name_end(self) -> str:
+        """What is written behind a name that no arguments have a part in."""
+        return "(" if self._dialect.syntax is Syntax.PYTHON else self._dialect.name_end.removesuffix("{")
+
+    def _behind_name(self, function: dict[str, Any], rule: str) -> str:
+        """The arguments, where the name comes before them."""
+        parts, schema, dialect = self._parts(function), _closed(function.get("parameters")), self._dialect
+        match dialect.syntax:
             case Syntax.ARGUMENTS:
-                inner = parts.json(schema, rule)
+                return parts.json(schema, rule)
             case Syntax.PYTHON:
-                return f'{literal(f"{name}(")} {self._keywords(schema, rule, parts)} ")"'
+                return f'{self._keywords(schema, rule, parts)} ")"'
             case Syntax.BRACES:
-                inner = Nested(self._rules, schema, parts, quote=dialect.quote).members(schema, rule)
+                return Nested(self._rules, schema, parts, quote=dialect.quote).members(schema, rule)
             case Syntax.ELEMENTS:
-                inner = Nested(self._rules, schema, parts, mark=dialect.element).elements(schema, rule)
-            case _:
-                inner = self._parameters(schema, rule, parts)
-        return f"{literal(name)} {self._holed(dialect.name_end.removesuffix('{'), name)} {inner}"
+                return Nested(self._rules, schema, parts, mark=dialect.element).elements(schema, rule)
+        return self._parameters(schema, rule, parts)
 
     def _parts(self, function: dict[str, Any]) -> Parts:
         strict = self._must or function.get("strict") is True
@@ -160,7 +178,7 @@ class Calls:
         return _members([*outer, (dialect.wrapper_key, inner)])
 
     def _field(self, value: str, name: str) -> Piece:
-        has_holes = any(hole in value for hole in (ID, INDEX, NAME))
+        has_holes = any(hole in value for hole in HOLES)
         return (self._holed(value, name), False) if has_holes else (value, True)
 
     def _keywords(self, schema: Schema, rule: str, parts: Parts) -> str:
