@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -125,9 +126,36 @@ def test_nothing_of_the_text_of_a_call_that_is_cut_off_is_lost(prompt: str) -> N
 @pytest.mark.parametrize("syntax", list(Syntax))
 def test_every_syntax_tells_who_is_called_before_all_is_written(syntax: Syntax) -> None:
     for dialect in dialects():
-        if dialect.syntax is not syntax or dialect.id_key in dialect.keys[-1:] or dialect.escaped:
+        if dialect.syntax is not syntax or dialect.escaped:
             continue
         text = write_calls(dialect, [CALL])
         parts = read(dialect, [text[: text.index('"b"' if '"b"' in text else '\\"b')]]).parts
 
         assert [part.name for part in parts if part.name] == ["find_it"], text
+
+
+@pytest.mark.parametrize("syntax", list(Syntax))
+def test_every_syntax_tells_an_argument_before_the_next_is_written(syntax: Syntax) -> None:
+    call = ToolCall(name="find_it", arguments={"text": "a, b", "place": {"city": "x"}, "words": ["zz"]}, id="a1b2c3d4e")
+    for dialect in dialects():
+        if dialect.syntax is not syntax or dialect.escaped:
+            continue
+        text = write_calls(dialect, [call])
+        told = "".join(part.arguments for part in read(dialect, [text[: text.index("zz")]]).parts)
+
+        assert told.startswith('{"text": "a, b", "place": {"city": "x"}'), text
+
+
+@pytest.mark.parametrize("syntax", [Syntax.PYTHON, Syntax.BRACES, Syntax.ELEMENTS, Syntax.OBJECT])
+def test_long_arguments_are_read_in_a_time_that_grows_with_their_length(syntax: Syntax) -> None:
+    dialect = next(each for each in dialects() if each.syntax is syntax and not each.escaped)
+
+    def seconds(n: int) -> float:
+        call = ToolCall(name="find_it", arguments={"text": "x, y" * n, "words": ["ab"] * n}, id="a1b2c3d4e")
+        text = write_calls(dialect, [call])
+        pieces = [text[at : at + 40] for at in range(0, len(text), 40)]
+        began = process_time()
+        assert len(read(dialect, pieces).tool_calls) == 1
+        return process_time() - began
+
+    assert seconds(8000) < 16 * max(seconds(2000), 0.02)

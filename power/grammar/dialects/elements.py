@@ -6,13 +6,36 @@ Each tag has a mark before it: `M<city>RomeM</city>`, a list `M<days>M<item>1M</
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find
 from power.grammar.dialects.typed import TYPES, Schema, as_text, typed, types_of
 
 ITEM = "item"
 MAX_DEPTH = 50
+
+
+def take_elements(source: Source, mark: str, close: str, heard: Callable[[str], None]) -> Reading[str | None]:
+    """The text up to `close`, which is read; `heard` is told each element in it that is in no other."""
+    start = piece = source.at
+    depth = 0
+    while found := (yield from find(source, [close, f"{mark}</", f"{mark}<"])):
+        if found[1] == close:
+            return source.text[start : source.at - len(close)]
+        depth += -1 if found[1].endswith("/") else 1
+        if depth == 0 and (yield from find(source, [">"], limit=MAX_HEADER)):
+            heard(source.text[piece : source.at])
+            piece = source.at
+    return None
+
+
+def elements_of(text: str, mark: str, schema: Schema) -> dict[str, Any] | None:
+    """The arguments that a text of elements holds; None: it does not hold together."""
+    try:
+        return read_elements(text, mark, schema)
+    except ValueError:
+        return None
 
 
 def read_elements(text: str, mark: str, schema: Schema) -> dict[str, Any]:

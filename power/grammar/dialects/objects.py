@@ -7,7 +7,7 @@ import re
 from power.grammar.dialects.around import Around
 from power.grammar.dialects.called import ARGUMENT_KEYS, NAME_KEYS, Call, call_of
 from power.grammar.dialects.dialect import Dialect, Syntax
-from power.grammar.dialects.pythonic import python_call, take_parenthesis
+from power.grammar.dialects.pythonic import python_arguments, take_parenthesis
 from power.grammar.dialects.source import (
     MAX_HEADER,
     Reading,
@@ -19,7 +19,7 @@ from power.grammar.dialects.source import (
     take_json,
     take_loosely,
 )
-from power.grammar.dialects.telling import Telling, as_json, told
+from power.grammar.dialects.telling import Members, Telling, told
 from power.grammar.dialects.typed import Tools
 
 _NAMED = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
@@ -130,10 +130,12 @@ class ObjectReader:
             self.unfinished = name
             if self._telling is not None:
                 self._telling.begin(name, "", source.text[: source.at])
-            inside = yield from take_parenthesis(source)
-            call = python_call(name, inside)
-            if self._telling is not None and call is not None:
-                self._telling.more(as_json(call.arguments))
+            members = Members(self._telling.more if self._telling is not None else None)
+            inside = yield from take_parenthesis(source, lambda text: members.add(python_arguments(text)))
+            arguments = python_arguments(inside) if inside is not None else None
+            if arguments is not None:
+                members.done(arguments)
+                call = Call(name, arguments)
             if inside is not None:
                 self.unfinished = ""
         if call is None:
@@ -147,8 +149,8 @@ def _can_be_told(dialect: Dialect) -> bool:
         return True
     if dialect.escaped:
         return False
-    before = dialect.keys[: dialect.keys.index(dialect.arguments_key)]
-    return dialect.name_key in before and dialect.id_key in ("", *before, *(key for key, _ in dialect.fields))
+    # An id that comes later is not waited for: the call has one of ours then, in what is told and in its whole.
+    return dialect.name_key in dialect.keys[: dialect.keys.index(dialect.arguments_key)]
 
 
 def _member(key: str) -> str:

@@ -16,7 +16,7 @@ from power.grammar.dialects.dialect import CDATA, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.literals import load_json
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take, take_loosely
-from power.grammar.dialects.telling import as_json
+from power.grammar.dialects.telling import Members
 from power.grammar.dialects.typed import Tools
 
 
@@ -35,17 +35,16 @@ class ParameterReader:
         """The arguments of a call of the tool `name`; `more` is told them as JSON, one by one."""
         key_open = words(self._dialect.key_open)
         arguments: dict[str, Any] = {}
+        members = Members(more)
         while True:
             if (yield from take_loosely(source, key_open)):
                 pair = yield from self._parameter(source, name)
                 if pair is None:
                     return None
-                if more is not None:
-                    more(f"{', ' if arguments else '{'}{as_json(pair[0])}: {as_json(pair[1])}")
+                members.add(dict([pair]))
                 arguments[pair[0]] = pair[1]
             elif (yield from self._around.take_close(source)):
-                if more is not None:
-                    more("}" if arguments else "{}")
+                members.done(arguments)
                 return arguments
             else:
                 yield from skip_space(source)
@@ -53,8 +52,7 @@ class ParameterReader:
                 complete = bool(arguments) and self._tools.has_required(name, arguments)
                 if not (cut_off and complete):
                     return None
-                if more is not None:
-                    more("}")
+                members.done(arguments)
                 return arguments
 
     def _parameter(self, source: Source, tool: str) -> Reading[tuple[str, Any] | None]:

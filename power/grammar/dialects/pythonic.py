@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-from power.grammar.dialects.called import Call
 from power.grammar.dialects.literals import LiteralReader
 from power.grammar.dialects.source import Reading, Source, find
 
 
-def take_parenthesis(source: Source) -> Reading[str | None]:
-    """The text up to the parenthesis that closes the one just read; brackets and quotes count as Python's."""
-    start, depth = source.at, 1
+def take_parenthesis(source: Source, heard: Callable[[str], None] = lambda text: None) -> Reading[str | None]:
+    """The text up to the parenthesis that closes the one just read; brackets and quotes count as Python's.
+
+    `heard` is told what stands before each comma that is within no other brackets.
+    """
+    start = piece = source.at
+    depth = 1
     while True:
-        found = yield from find(source, ["(", ")", "[", "]", "{", "}", '"', "'"])
+        found = yield from find(source, ["(", ")", "[", "]", "{", "}", '"', "'", ","])
         if found is None:
             return None
         mark = found[1]
         if mark in "\"'":
             if not (yield from _string(source, mark)):
                 return None
-        else:
+        elif mark != ",":
             depth += 1 if mark in "([{" else -1
+        elif depth == 1:
+            heard(source.text[piece : source.at - 1])
+            piece = source.at
         if depth == 0:
             return source.text[start : source.at - 1]
 
@@ -39,10 +46,8 @@ def _string(source: Source, mark: str) -> Reading[bool]:
         source.at = min(source.at + 1, len(source.text))
 
 
-def python_call(name: str, inside: str | None) -> Call | None:
-    """The call of what stands between its parentheses."""
-    if inside is None:
-        return None
+def python_arguments(inside: str) -> dict[str, Any] | None:
+    """What stands between a call's parentheses."""
     reader = LiteralReader(inside)
     arguments: dict[str, Any] = {}
     try:
@@ -59,4 +64,4 @@ def python_call(name: str, inside: str | None) -> Call | None:
             reader.space()
     except (ValueError, RecursionError):
         return None
-    return Call(name, arguments)
+    return arguments

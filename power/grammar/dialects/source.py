@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -94,11 +95,12 @@ def find(source: Source, stops: Sequence[str], *, limit: int | None = None) -> R
     none, or none within `limit` characters; nothing is read then.
     """
     longest = max(map(len, stops))
+    pattern = _any_of(tuple(stops))
     start = scanned = source.at
     while True:
         text = source.text
-        found = [(at, order) for order, stop in enumerate(stops) if (at := text.find(stop, scanned)) >= 0]
-        at, order = min(found, default=(len(text), len(stops)))
+        found = pattern.search(text, scanned)
+        at, order = (found.start(), stops.index(found[0])) if found else (len(text), len(stops))
         if not _open(text, max(scanned, len(text) - longest + 1), at, order, stops) or source.ended:
             if found and (limit is None or at - start <= limit):
                 source.at = at + len(stops[order])
@@ -109,6 +111,12 @@ def find(source: Source, stops: Sequence[str], *, limit: int | None = None) -> R
         if source.ended or (limit is not None and scanned - start > limit):
             return None
         yield
+
+
+@lru_cache(maxsize=256)
+def _any_of(stops: tuple[str, ...]) -> re.Pattern[str]:
+    """The leftmost of these, and of those at one place the first; every text is looked at once."""
+    return re.compile("|".join(map(re.escape, stops)))
 
 
 def flow(source: Source, stops: Sequence[str], emit: Callable[[str], None]) -> Reading[str]:

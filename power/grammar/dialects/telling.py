@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from power.grammar.dialects.source import Reading, Source
@@ -78,6 +79,28 @@ class Telling:
 def as_json(value: Any) -> str:
     """What stands for a value that is written in another syntax."""
     return json.dumps(value, ensure_ascii=False)
+
+
+class Members:
+    """Tells arguments that are written in another syntax as the members of a JSON object, each when it is whole."""
+
+    def __init__(self, more: Callable[[str], None] | None) -> None:
+        self._more = more
+        self._n_told = 0
+
+    def add(self, arguments: Mapping[str, Any] | None) -> None:
+        """These are whole now; None: what was written is none."""
+        if self._more is None or arguments is None:
+            return
+        for key, value in arguments.items():
+            self._more(f"{', ' if self._n_told else '{'}{as_json(key)}: {as_json(value)}")
+            self._n_told += 1
+
+    def done(self, arguments: Mapping[str, Any]) -> None:
+        """These are all."""
+        self.add(dict(islice(arguments.items(), self._n_told, None)))
+        if self._more is not None:
+            self._more("}" if self._n_told else "{}")
 
 
 def told(source: Source, reading: Reading[str | None], more: Callable[[str], None] | None) -> Reading[str | None]:
