@@ -13,7 +13,7 @@ from typing import Any
 from power.errors import BadRequest
 from power.messages import Message, Tool
 from power.prompt.choose import Choice, Templated, choose
-from power.prompt.fuel import OutOfFuel, sharing_time
+from power.prompt.fuel import OutOfFuel, seconds_for, sharing_time
 from power.prompt.gotemplate import render_messages, thinking_apart
 from power.prompt.render import render_jinja
 from power.prompt.switches import Variables, more_clearly
@@ -42,7 +42,7 @@ def render_chat(
     """
     template = template or choose(model, tools=bool(tools))
     messages = told(messages, template)  # asked of the template once, in a time of its own
-    with sharing_time():  # however many ways of saying it are tried
+    with sharing_time(seconds_for(len(messages))):  # however many ways of saying it are tried
         return _render(
             model, messages, tools, think, template, extra=extra, add_generation_prompt=add_generation_prompt
         )

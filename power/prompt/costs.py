@@ -22,6 +22,7 @@ Cost = Callable[[Fuel, Any, Sequence[Any], Arguments], int]
 
 PART = 64  # bytes of a short string and a place in a list
 MAX_BITS = 4096  # of an integer to calculate with
+SMALL = 2**64  # of which sums need no looking at
 MAX_PLACES = 100  # digits to round to
 # Widths beyond these are no layout, but an attempt: '%999999999d', '{:>{}}'.
 _WIDE = re.compile(r"[0-9]{5}|[%].*?\*|\{[^{}]*\{", re.DOTALL)
@@ -59,6 +60,8 @@ def _contents_size(value: Any) -> int:
 
 
 def _check_bits(operator: str, left: float, right: float) -> None:
+    if operator in "+-" and -SMALL < left < SMALL and -SMALL < right < SMALL:
+        return
     bits = [value.bit_length() for value in (left, right) if isinstance(value, int)]
     if operator == "**" and isinstance(left, int) and isinstance(right, int):
         bits.append(left.bit_length() * abs(right))
@@ -171,11 +174,13 @@ METHODS: tuple[tuple[type, dict[str, Cost]], ...] = (
     (list, LIST_METHODS),
     (tuple, {name: LIST_METHODS[name] for name in ("index", "count")}),
 )
+_METHODS = dict(METHODS)
 
 
 def methods_of(value: Any) -> Mapping[str, Cost] | None:
     """The methods that may be called on a plain value; None if it is none."""
-    return next((table for kind, table in METHODS if isinstance(value, kind)), None)
+    known = _METHODS.get(type(value))
+    return known or next((table for kind, table in METHODS if isinstance(value, kind)), None)
 
 
 def of_dict(fuel: Fuel, args: Sequence[Any], kwargs: Arguments) -> int:

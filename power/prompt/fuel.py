@@ -23,12 +23,17 @@ from power.errors import BadRequest
 # Bytes. What a template may make for an empty conversation; the largest real
 # one, with forty tools, makes 2**20.
 BASE = 16 * 2**20
-# So many bytes more for every byte of the conversation: templates copy every
-# message several times, and some add each to what they have so far.
-PER_BYTE = 64
+PER_BYTE = 64  # so many bytes more for every byte of the conversation: templates copy every message several times
+# And so many more for each message, up to so many in all: some (Reka's) add every message to what they have so far.
+PER_BYTE_AND_MESSAGE = 2
+MAX_FOR_MESSAGES = 2**28
 STEP = 64  # what one turn of a loop costs beside its work: some 100 ns
-MAX_SECONDS = 0.5  # of the thread's own time; paying ends it sooner, so this is the second lock on the door
+MAX_SECONDS = 0.4  # of the thread's own time, for a short conversation
+# So much more for each message. Most templates take 0.15 ms for one; some look at all before it, 1 us for each.
+MESSAGE_SECONDS = 0.002
+LONGEST_SECONDS = 10
 PAYS_PER_LOOK = 128  # at the clock
+ITEMS_PER_LOOK = 2**14  # some 5 ms
 LARGE = 2**16  # bytes; after such a payment the clock is looked at in any case
 
 
@@ -58,9 +63,14 @@ class OutOfFuel(BadRequest):
     """What a request is told of that; there is no use in trying the template with something else."""
 
 
+def seconds_for(n_messages: int) -> float:
+    """What the rendering of so many messages may take."""
+    return min(LONGEST_SECONDS, MAX_SECONDS + MESSAGE_SECONDS * n_messages)
+
+
 @contextmanager
-def sharing_time(seconds: float = MAX_SECONDS) -> Iterator[None]:
-    """All that is rendered in the block takes no longer than one rendering may."""
+def sharing_time(seconds: float) -> Iterator[None]:
+    """All that is rendered in the block takes no longer than this together."""
     token = _shared.set(_Clock(seconds))
     try:
         yield
@@ -73,20 +83,17 @@ class Fuel:
 
     __slots__ = ("_clock", "_n_pays", "_total", "left")
 
-    def __init__(self, conversation: Any) -> None:
-        """Enough for any sane template over `conversation`, the variables it is given."""
+    def __init__(self, conversation: Any, n_messages: int = 0) -> None:
+        """Enough for any sane template over `conversation`, the variables it is given, of so many messages."""
         self.left = self._total = 2**62
         self._n_pays = 0
         self._clock = _shared.get() or _Clock(MAX_SECONDS)
-        self.left = self._total = BASE + PER_BYTE * self.measure(conversation)
+        n_bytes = self.measure(conversation)
+        for_messages = min(MAX_FOR_MESSAGES, PER_BYTE_AND_MESSAGE * n_bytes * n_messages)
+        self.left = self._total = BASE + PER_BYTE * n_bytes + for_messages
 
     def __repr__(self) -> str:
         return f"<Fuel {self.left} of {self._total}>"
-
-    @property
-    def spent(self) -> int:
-        """Bytes."""
-        return self._total - self.left
 
     def pay(self, n_bytes: int) -> None:
         """Raises TooExpensive if that is more than is left, or the time is up."""
@@ -101,14 +108,17 @@ class Fuel:
         """About the bytes in `value`, counting what it holds each time it holds it.
 
         Raises:
-            TooExpensive: it is more than is left, as of a list that holds itself.
+            TooExpensive: it is more than is left, as of a list that holds itself, or the time is up.
         """
         if type(value) is str:
             return getsizeof(value)
-        total = 0
+        total = n_items = 0
         todo = [value]
         while todo:
             item = todo.pop()
+            n_items += 1
+            if n_items % ITEMS_PER_LOOK == 0:
+                self._look_at_the_clock()
             kind = type(item)
             if kind is str:
                 total += getsizeof(item)
@@ -146,6 +156,12 @@ class Holder:
         raise NotImplementedError
 
 
+def attributes_of(namespace: Namespace) -> dict[str, Any]:
+    """What a template has put into it."""
+    attributes: dict[str, Any] = object.__getattribute__(namespace, "_Namespace__attrs")
+    return attributes
+
+
 def _size(item: Any) -> int:
     return getsizeof(item) if isinstance(item, str | bytes | int) else 64
 
@@ -155,8 +171,7 @@ def _contents(item: Any) -> Iterable[Any]:
     if isinstance(item, Holder):
         return item.held()
     if isinstance(item, Namespace):
-        attributes: dict[str, Any] = object.__getattribute__(item, "_Namespace__attrs")
-        return attributes.values()
+        return attributes_of(item).values()
     if isinstance(item, dict):
         return [*item.keys(), *item.values()]
     return item if isinstance(item, list | tuple | Set | ValuesView) else ()

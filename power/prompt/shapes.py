@@ -55,7 +55,7 @@ def as_dicts(conversation: Sequence[Message], template: str, shape: Shape) -> It
     """
     open_calls: list[tuple[str, str]] = []  # id and name, oldest first
     for number, message in enumerate(_reshaped(conversation, shape)):
-        calls = [(call, call.id or f"call{number:02}{n:03}") for n, call in enumerate(message.tool_calls)]
+        calls = [(call, call.id or _short(f"call{number:02}{n:03}")) for n, call in enumerate(message.tool_calls)]
         content = None if shape.no_content and calls and not message.content else message.content
         written: dict[str, Any] = {"role": _role(message.role, template), "content": content}
         if message.thinking:

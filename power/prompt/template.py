@@ -51,7 +51,8 @@ class ChatTemplate:
             BadRequest: the template refuses them, fails on them, or asks for too much.
         """
         try:
-            context = self._template.new_context({**variables, FUEL: Fuel(dict(variables))})
+            fuel = Fuel(dict(variables), len(variables.get("messages", ())))
+            context = self._template.new_context({**variables, FUEL: fuel})
             return "".join(self._template.root_render_func(context))
         except TooExpensive as error:
             raise OutOfFuel(_failure(str(error), self._line(error)).message, field="messages") from error

@@ -24,7 +24,7 @@ from power.stream.thinking import Tags, thinking_tags
 
 USER, THOUGHT, ANSWER = "Quid?", "Cogito.", "Sum."  # words that no template has
 TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object"}}}
-MAX_SECONDS = 0.25  # for all of it; the slowest of seventy real templates takes 0.05
+MAX_SECONDS = 0.15  # for all of it; the slowest of seventy real templates takes 0.05
 # What marks are made of: <tag>, </tag>, <|token|>, [TAG], [/TAG].
 MARK = re.compile(r"(?:<[^<>\s][^<>]*>|\[/?[A-Z][A-Z_ ]*\])")
 

@@ -129,6 +129,20 @@ def test_it_takes_any_conversation(path: Path) -> None:
                 assert not message.content.startswith("<") or message.content in prompt, (name, message)
 
 
+def test_a_conversation_may_be_long(path: Path) -> None:
+    """Some templates look back at all messages before each, or write all of them anew."""
+    served = model(path.read_text())
+    turns = [say("assistant" if n % 2 else "user", f"<{n}>{' word' * 40}") for n in range(401)]
+    work = [say("user", "<0>")]
+    for n in range(200):
+        work += (Message(role="assistant", tool_calls=(CALL,)), say("tool", f"<{n}>{' word' * 40}"))
+
+    for conversation, tools in ((turns, []), (work, TOOLS)):
+        prompt = render_chat(served, conversation, tools)
+
+        assert all(message.content in prompt for message in conversation)
+
+
 def test_there_are_as_many_as_expected() -> None:
     assert len(TEMPLATES) >= 70
 
