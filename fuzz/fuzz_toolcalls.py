@@ -1,5 +1,5 @@
-# Invariant: however a text is cut, AnswerReader reads the same thinking, words and calls, raises nothing, and
-# where it reads no call it loses no text.
+# Invariant: however a text is cut, AnswerReader reads the same thinking, words and calls, tells the same of calls
+# while they are written, raises nothing, and where it reads no call it loses no text.
 """Composes the marks of all known dialects, JSON, Python and what looks like them."""
 
 import random
@@ -79,13 +79,14 @@ def check(rng: random.Random) -> None:
 
 def read(
     dialect: Dialect, thinking: Thinking | None, pieces: list[str], *, tells: tuple[str, ...]
-) -> tuple[str, str, list[ToolCall]]:
+) -> tuple[str, str, list[ToolCall], str]:
     reader = AnswerReader(
         dialect, TOOLS, thinking=thinking, prompt="<|start|>assistant", tells=tells, new_id=lambda: "id"
     )
     answers = [*map(reader.feed, pieces), reader.flush()]
     calls = [call for answer in answers for call in answer.tool_calls]
-    return "".join(each.thinking for each in answers), "".join(each.content for each in answers), calls
+    told = "".join(f"{part.name}{part.arguments}" for answer in answers for part in answer.parts)
+    return "".join(each.thinking for each in answers), "".join(each.content for each in answers), calls, told
 
 
 if __name__ == "__main__":

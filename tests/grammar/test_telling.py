@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from power.grammar import Answer, AnswerReader
 from power.grammar.dialects import HERMES, Dialect, Syntax, written
+from power.grammar.dialects.literals import LONGEST_ESCAPE, Unescaping, literal
 from power.grammar.dialects.writing import write_calls
 from power.messages import CallPart, ToolCall
 
@@ -146,7 +147,49 @@ def test_every_syntax_tells_an_argument_before_the_next_is_written(syntax: Synta
         assert told.startswith('{"text": "a, b", "place": {"city": "x"}'), text
 
 
-@pytest.mark.parametrize("syntax", [Syntax.PYTHON, Syntax.BRACES, Syntax.ELEMENTS, Syntax.OBJECT])
+@pytest.mark.parametrize("syntax", list(Syntax))
+def test_every_syntax_tells_a_text_while_it_is_written(syntax: Syntax) -> None:
+    call = ToolCall(
+        name="find_it", arguments={"words": ["x"], "text": '  a "b"\n\\n c, <d> {e} the rest'}, id="a1b2c3d4e"
+    )
+    for dialect in dialects():
+        if dialect.syntax is not syntax or dialect.escaped or dialect.cdata:
+            continue
+        text = write_calls(dialect, [call])
+        told = "".join(part.arguments for part in read(dialect, [text[: text.index("the rest")]]).parts)
+
+        assert json.loads(f'{told.rstrip()}"}}') == {"words": ["x"], "text": '  a "b"\n\\n c, <d> {e}'}, text
+
+
+@given(st.data())
+def test_what_is_told_of_a_string_that_is_not_whole_is_how_it_begins(data: st.DataObject) -> None:
+    parts = st.sampled_from(
+        ["a", "é", "🙂", r"\n", r"\"", r"\\", r"\d", r"\x41", r"\u00e9", r"\ud83d\ude42", r"\U0001F642", r"\u12"]
+    )
+    body = "".join(data.draw(st.lists(parts, max_size=12)))
+    ends = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=9)))
+    whole = literal(f'"{body}"')
+
+    told: list[str] = []
+    unescaping = Unescaping(told.append)
+    for a, b in zip([0, *ends], [*ends, len(body)], strict=True):
+        unescaping.feed(body[a:b])
+        assert whole.startswith("".join(told))
+    unescaping.feed("." * LONGEST_ESCAPE)
+
+    assert "".join(told).startswith(whole)
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude42"])
+def test_of_a_string_with_half_a_character_nothing_more_is_told(half: str) -> None:
+    told: list[str] = []
+
+    Unescaping(told.append).feed(f"a{half}b" + "." * LONGEST_ESCAPE)
+
+    assert not any(told)
+
+
+@pytest.mark.parametrize("syntax", [*Syntax])
 def test_long_arguments_are_read_in_a_time_that_grows_with_their_length(syntax: Syntax) -> None:
     dialect = next(each for each in dialects() if each.syntax is syntax and not each.escaped)
 

@@ -9,10 +9,39 @@ brace is, and a single text that has no marks at all.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from power.grammar.dialects.literals import literal
+from power.grammar.dialects.members import Members, growing
+from power.grammar.dialects.source import Reading, Source, find
 from power.grammar.dialects.typed import Schema, types_of
+
+_KEY = re.compile(r"""\s*([^\s{}\[\]",:]+)\s*:\s*""")
+
+
+def take_braces(source: Source, quote: str, members: Members) -> Reading[str | None]:
+    """The text up to the brace that closes the one that comes next; marked strings may hold any."""
+    start, depth, n_lists = source.at, 0, 0
+    piece = start + len("{")  # where the member begins that is being read
+    while True:
+        found = yield from find(source, [*"{}[],", *([quote] if quote else [])])
+        if found is None:
+            return None
+        mark, is_outer = found[1], (depth, n_lists) == (1, 0)
+        if mark == quote:
+            text = find(source, [quote])
+            if is_outer and (key := _KEY.fullmatch(source.text, piece, source.at - len(quote))):
+                text = growing(source, text, [quote], partial(members.grow, key[1]))
+            if (yield from text) is None:
+                return None
+        elif mark == "," and is_outer:
+            members.add(braced(f"{{{source.text[piece : source.at - 1]}}}", quote))
+            piece = source.at
+        depth += (mark == "{") - (mark == "}")
+        n_lists += (mark == "[") - (mark == "]")
+        if depth == 0:
+            return source.text[start : source.at]
 
 
 def braced(text: str | None, quote: str) -> dict[str, Any] | None:

@@ -6,9 +6,11 @@ Each tag has a mark before it: `M<city>RomeM</city>`, a list `M<days>M<item>1M</
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+from power.grammar.dialects.members import Members, growing
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find
 from power.grammar.dialects.typed import TYPES, Schema, as_text, typed, types_of
 
@@ -16,16 +18,24 @@ ITEM = "item"
 MAX_DEPTH = 50
 
 
-def take_elements(source: Source, mark: str, close: str, heard: Callable[[str], None]) -> Reading[str | None]:
-    """The text up to `close`, which is read; `heard` is told each element in it that is in no other."""
+def take_elements(source: Source, mark: str, schema: Schema, close: str, members: Members) -> Reading[str | None]:
+    """The text up to `close`, which is read; each element in it that is in no other is one of the members."""
     start = piece = source.at
-    depth = 0
-    while found := (yield from find(source, [close, f"{mark}</", f"{mark}<"])):
+    depth, tags = 0, [close, f"{mark}</", f"{mark}<"]
+    text = find(source, tags)
+    while found := (yield from text):
+        text = find(source, tags)
         if found[1] == close:
             return source.text[start : source.at - len(close)]
-        depth += -1 if found[1].endswith("/") else 1
-        if depth == 0 and (yield from find(source, [">"], limit=MAX_HEADER)):
-            heard(source.text[piece : source.at])
+        is_open = found[1] == tags[-1]
+        depth += 1 if is_open else -1
+        if depth != is_open:
+            continue
+        name = yield from find(source, [">"], limit=MAX_HEADER)
+        if name and is_open and types_of(_below(schema, name[0]), schema) == {"string"}:
+            text = growing(source, text, tags, partial(members.grow, name[0]))
+        elif name and not is_open:
+            members.add(elements_of(source.text[piece : source.at], mark, schema))
             piece = source.at
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
@@ -17,6 +18,11 @@ _SPACE = re.compile(r"\s*")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|U[0-9a-fA-F]{8}|\n|.)", re.DOTALL)
 _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v", "\n": ""}
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_PARTS = re.compile(rf"[^\\]+|{_ESCAPE.pattern}", re.DOTALL)
+_LONG = ("\\u", "\\x", "\\U")
+LONGEST_ESCAPE = len("\\U0001F642")
+_HIGH = re.compile(r"\\(?:u|U0000)[dD][89abAB][0-9a-fA-F]{2}")  # the first half of a surrogate pair
+_HALF = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 100
 MAX_DIGITS = 4000  # Python refuses to read longer integers
 
@@ -136,7 +142,7 @@ class LiteralReader:
         assert body is not None
         self.at = body.end()
         self._expect(mark)
-        return _whole(_PAIR.sub(_paired, _ESCAPE.sub(_unescaped, body[0])))
+        return _whole(_unescape(body[0]))
 
     def _number(self) -> int | float:
         match = _NUMBER.match(self.text, self.at)
@@ -155,6 +161,32 @@ class LiteralReader:
             raise ValueError("no value")
         self.at = match.end()
         return WORDS[match[0]]
+
+
+class Unescaping:
+    """What a string means whose inside comes in pieces; no more of it than is certain."""
+
+    def __init__(self, give: Callable[[str], None]) -> None:
+        self._give = give
+        self._raw = ""  # that is not certain
+
+    def feed(self, raw: str) -> None:
+        self._raw += raw
+        end = 0
+        for match in _PARTS.finditer(self._raw):
+            part = match[0]
+            if part in _LONG and match.start() > len(self._raw) - LONGEST_ESCAPE:
+                break  # there are digits to come, or may be
+            end = end if _HIGH.fullmatch(part) else match.end()
+        text = _unescape(self._raw[:end])
+        if _HALF.search(text):
+            self._give = lambda _: None  # such a string is none
+        self._give(text)
+        self._raw = self._raw[end:]
+
+
+def _unescape(body: str) -> str:
+    return _PAIR.sub(_paired, _ESCAPE.sub(_unescaped, body))
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from power.grammar.dialects.around import Around
-from power.grammar.dialects.braces import braced, repaired
+from power.grammar.dialects.braces import braced, repaired, take_braces
 from power.grammar.dialects.called import Call, dictionary
 from power.grammar.dialects.dialect import Dialect, Syntax
 from power.grammar.dialects.elements import elements_of, take_elements
 from power.grammar.dialects.header import Named, after_holes, read_header, words
+from power.grammar.dialects.members import Members, told
 from power.grammar.dialects.parameters import ParameterReader
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, skip_space, take_json
-from power.grammar.dialects.telling import Members, Telling, told
+from power.grammar.dialects.telling import Telling
 from power.grammar.dialects.typed import Tools
 
 
@@ -98,7 +99,7 @@ class NamedReader:
     def _braces(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
         start, quote = source.at, self._dialect.quote
         members = Members(self._more)
-        text = yield from self._balanced(source, lambda text: members.add(braced(f"{{{text}}}", quote)))
+        text = yield from take_braces(source, quote, members)
         arguments = braced(text, quote)
         if arguments is None and self._around.close:
             source.at = start
@@ -112,32 +113,10 @@ class NamedReader:
             yield from self._around.take_close(source)
         return arguments
 
-    def _balanced(self, source: Source, heard: Callable[[str], None]) -> Reading[str | None]:
-        """The text up to the brace that closes the one that comes next; marked strings may hold any.
-
-        `heard` is told what stands before each comma that is within no other brackets.
-        """
-        start, depth, n_lists, quote = source.at, 0, 0, self._dialect.quote
-        piece = start + len("{")
-        while True:
-            found = yield from find(source, [*"{}[],", *([quote] if quote else [])])
-            if found is None or (found[1] == quote and (yield from find(source, [quote])) is None):
-                return None
-            mark = found[1]
-            if mark == "," and (depth, n_lists) == (1, 0):
-                heard(source.text[piece : source.at - 1])
-                piece = source.at
-            depth += (mark == "{") - (mark == "}")
-            n_lists += (mark == "[") - (mark == "]")
-            if depth == 0:
-                return source.text[start : source.at]
-
     def _elements(self, source: Source, name: str) -> Reading[dict[str, Any] | None]:
         mark, schema = self._dialect.element, self._tools.schema(name)
         members = Members(self._more)
-        text = yield from take_elements(
-            source, mark, self._around.close[0], lambda text: members.add(elements_of(text, mark, schema))
-        )
+        text = yield from take_elements(source, mark, schema, self._around.close[0], members)
         arguments = elements_of(text, mark, schema) if text is not None else None
         if arguments is not None:
             members.done(arguments)

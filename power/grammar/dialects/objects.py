@@ -7,6 +7,7 @@ import re
 from power.grammar.dialects.around import Around
 from power.grammar.dialects.called import ARGUMENT_KEYS, NAME_KEYS, Call, call_of
 from power.grammar.dialects.dialect import Dialect, Syntax
+from power.grammar.dialects.members import Members, told
 from power.grammar.dialects.pythonic import python_arguments, take_parenthesis
 from power.grammar.dialects.source import (
     MAX_HEADER,
@@ -19,7 +20,7 @@ from power.grammar.dialects.source import (
     take_json,
     take_loosely,
 )
-from power.grammar.dialects.telling import Members, Telling, told
+from power.grammar.dialects.telling import Telling
 from power.grammar.dialects.typed import Tools
 
 _NAMED = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
@@ -131,7 +132,7 @@ class ObjectReader:
             if self._telling is not None:
                 self._telling.begin(name, "", source.text[: source.at])
             members = Members(self._telling.more if self._telling is not None else None)
-            inside = yield from take_parenthesis(source, lambda text: members.add(python_arguments(text)))
+            inside = yield from take_parenthesis(source, members)
             arguments = python_arguments(inside) if inside is not None else None
             if arguments is not None:
                 members.done(arguments)

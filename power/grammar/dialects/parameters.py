@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from power.grammar.dialects.around import Around
 from power.grammar.dialects.dialect import CDATA, Dialect
 from power.grammar.dialects.header import words
 from power.grammar.dialects.literals import load_json
+from power.grammar.dialects.members import Members, growing
 from power.grammar.dialects.source import MAX_HEADER, Reading, Source, find, peek_any, skip_space, take, take_loosely
-from power.grammar.dialects.telling import Members
 from power.grammar.dialects.typed import Tools
 
 
@@ -28,6 +29,8 @@ class ParameterReader:
         self._around = around
         self._tools = tools
         self._next_key = _pattern_of_key(dialect)
+        ends = dialect.value_close.strip(), *words(dialect.key_open)[:1], *around.close[:1]
+        self._ends = tuple(filter(None, ends))
 
     def read(
         self, source: Source, name: str, more: Callable[[str], None] | None = None
@@ -38,7 +41,7 @@ class ParameterReader:
         members = Members(more)
         while True:
             if (yield from take_loosely(source, key_open)):
-                pair = yield from self._parameter(source, name)
+                pair = yield from self._parameter(source, name, members)
                 if pair is None:
                     return None
                 members.add(dict([pair]))
@@ -55,7 +58,7 @@ class ParameterReader:
                 members.done(arguments)
                 return arguments
 
-    def _parameter(self, source: Source, tool: str) -> Reading[tuple[str, Any] | None]:
+    def _parameter(self, source: Source, tool: str, members: Members) -> Reading[tuple[str, Any] | None]:
         ends = {words(end): kind for kind, end in reversed(self._dialect.key_ends)}
         firsts = tuple(dict.fromkeys(each[0] for each in ends))
         found = yield from find(source, firsts, limit=MAX_HEADER)
@@ -71,11 +74,19 @@ class ParameterReader:
             yield from take(source, found[1])
             yield from skip_space(source)
             kind = next(kind for end, kind in ends.items() if end[0] == found[1])
-        text = yield from self._value(source)
-        if text is None:
-            return None
         key = found[0].strip()
-        return key, self._typed(tool, key, kind, text)
+        is_text = kind == "string" if self._dialect.is_typed else self._tools.is_text(tool, key)
+        text = yield from self._growing_value(source, key if is_text else "", members)
+        return None if text is None else (key, self._typed(tool, key, kind, text))
+
+    def _growing_value(self, source: Source, key: str, members: Members) -> Reading[str | None]:
+        """The text of a value, of which the members are told meanwhile if there is a `key`."""
+        if self._dialect.key_ends[0][1].endswith("\n"):
+            yield from take(source, "\n")
+        value = self._value(source)
+        if key and not self._dialect.cdata:
+            value = growing(source, value, self._ends, partial(members.grow, key))
+        return (yield from value)
 
     def _value(self, source: Source) -> Reading[str | None]:
         """The text up to what closes a value: a closing tag that nothing of a call follows is part of it."""
@@ -97,7 +108,7 @@ class ParameterReader:
                     source.at = end
                     return self._unwrapped(text)
                 source.at = start + begun.start()
-                return text[: begun.start()].strip()
+                return text[: begun.start()].rstrip()
             source.at = end
 
     def _unclosed(self, source: Source) -> Reading[str | None]:
@@ -109,14 +120,11 @@ class ParameterReader:
         begun = self._next_key.search(found[0])
         end = begun.start() if begun else len(found[0])
         source.at -= len(found[0]) - end + len(found[1])
-        return found[0][:end].strip()
+        return found[0][:end].rstrip()
 
     def _unwrapped(self, text: str) -> str:
-        """Without the line ends that the dialect has around values."""
-        ends = self._dialect.key_ends[0][1]
-        before = "\n" if ends.endswith("\n") else ""
-        after = "\n" if self._dialect.value_close.startswith("\n") else ""
-        text = text.removeprefix(before).removesuffix(after)
+        """Without the line end that the dialect has behind values."""
+        text = text.removesuffix("\n") if self._dialect.value_close.startswith("\n") else text
         if self._dialect.cdata and text.startswith(CDATA[0]) and text.endswith(CDATA[1]):
             return text[len(CDATA[0]) : -len(CDATA[1])]
         return text

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from power.grammar.dialects.literals import LiteralReader
+from power.grammar.dialects.literals import LiteralReader, Unescaping
+from power.grammar.dialects.members import Members, growing
 from power.grammar.dialects.source import Reading, Source, find
 
+_KEYWORD = re.compile(r"\s*([^\W\d]\w*)\s*=\s*")
 
-def take_parenthesis(source: Source, heard: Callable[[str], None] = lambda text: None) -> Reading[str | None]:
-    """The text up to the parenthesis that closes the one just read; brackets and quotes count as Python's.
 
-    `heard` is told what stands before each comma that is within no other brackets.
-    """
+def take_parenthesis(source: Source, members: Members) -> Reading[str | None]:
+    """The text up to the parenthesis that closes the one just read; brackets and quotes count as Python's."""
     start = piece = source.at
     depth = 1
     while True:
@@ -23,12 +23,15 @@ def take_parenthesis(source: Source, heard: Callable[[str], None] = lambda text:
             return None
         mark = found[1]
         if mark in "\"'":
-            if not (yield from _string(source, mark)):
+            text = _string(source, mark)
+            if depth == 1 and (key := _KEYWORD.fullmatch(source.text, piece, source.at - 1)):
+                text = growing(source, text, (), Unescaping(partial(members.grow, key[1])).feed)
+            if not (yield from text):
                 return None
         elif mark != ",":
             depth += 1 if mark in "([{" else -1
         elif depth == 1:
-            heard(source.text[piece : source.at - 1])
+            members.add(python_arguments(source.text[piece : source.at - 1]))
             piece = source.at
         if depth == 0:
             return source.text[start : source.at - 1]

@@ -95,7 +95,7 @@ def find(source: Source, stops: Sequence[str], *, limit: int | None = None) -> R
     none, or none within `limit` characters; nothing is read then.
     """
     longest = max(map(len, stops))
-    pattern = _any_of(tuple(stops))
+    pattern = any_of(tuple(stops))
     start = scanned = source.at
     while True:
         text = source.text
@@ -114,7 +114,7 @@ def find(source: Source, stops: Sequence[str], *, limit: int | None = None) -> R
 
 
 @lru_cache(maxsize=256)
-def _any_of(stops: tuple[str, ...]) -> re.Pattern[str]:
+def any_of(stops: tuple[str, ...]) -> re.Pattern[str]:
     """The leftmost of these, and of those at one place the first; every text is looked at once."""
     return re.compile("|".join(map(re.escape, stops)))
 

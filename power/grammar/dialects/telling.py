@@ -7,13 +7,9 @@ out marks, and readers read on; such a call is told when it is whole.
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from power.grammar.dialects.source import Reading, Source
 from power.messages import CallPart
 
 
@@ -74,47 +70,3 @@ class Telling:
         """What is new."""
         parts, self._parts = self._parts, []
         return tuple(parts)
-
-
-def as_json(value: Any) -> str:
-    """What stands for a value that is written in another syntax."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-class Members:
-    """Tells arguments that are written in another syntax as the members of a JSON object, each when it is whole."""
-
-    def __init__(self, more: Callable[[str], None] | None) -> None:
-        self._more = more
-        self._n_told = 0
-
-    def add(self, arguments: Mapping[str, Any] | None) -> None:
-        """These are whole now; None: what was written is none."""
-        if self._more is None or arguments is None:
-            return
-        for key, value in arguments.items():
-            self._more(f"{', ' if self._n_told else '{'}{as_json(key)}: {as_json(value)}")
-            self._n_told += 1
-
-    def done(self, arguments: Mapping[str, Any]) -> None:
-        """These are all."""
-        self.add(dict(islice(arguments.items(), self._n_told, None)))
-        if self._more is not None:
-            self._more("}" if self._n_told else "{}")
-
-
-def told(source: Source, reading: Reading[str | None], more: Callable[[str], None] | None) -> Reading[str | None]:
-    """Read a text whole, and give it out as it comes."""
-    if more is None:
-        return (yield from reading)
-    given = source.at
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            text: str | None = end.value
-            more(source.text[given:] if text is None else source.text[given : source.at])
-            return text
-        more(source.text[given:])  # whatever there is belongs to it, or it would have ended
-        given = len(source.text)
-        yield

@@ -53,6 +53,12 @@ class Tools:
             return typed(text, TYPES)
         return typed(text, types_of(properties[key], schema))
 
+    def is_text(self, tool: str, key: str) -> bool:
+        """Whether an argument of a tool can only be a text."""
+        schema = self.schema(tool)
+        properties = schema.get("properties")
+        return isinstance(properties, dict) and key in properties and types_of(properties[key], schema) == {"string"}
+
     def has_required(self, tool: str, arguments: dict[str, Any]) -> bool:
         """Whether no argument is missing that the schema demands."""
         required = self.schema(tool).get("required")
