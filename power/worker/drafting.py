@@ -6,10 +6,11 @@ from time import perf_counter
 from typing import NamedTuple
 
 from power.worker.draft_model import DraftModel, Wish
-from power.worker.economics import Economics
+from power.worker.economics import Economics, Outlook, expected
 from power.worker.llama import Llama
 from power.worker.lookup import Trust
 from power.worker.sequence import Sequence
+from power.worker.steptimes import StepTimes
 from power.worker.wire import MODEL_DRAFT
 
 
@@ -27,8 +28,9 @@ class Drafting:
     for which there was nothing to be found.
     """
 
-    def __init__(self, llama: Llama, model: DraftModel | None) -> None:
-        self.economics = Economics(llama.n_draft)
+    def __init__(self, llama: Llama, model: DraftModel | None, times: StepTimes) -> None:
+        """`times`: what steps take here."""
+        self.economics = Economics(llama.n_draft, times)
         self._n_max = llama.n_draft
         self._n_lookup = min(llama.weights.load.n_draft, llama.n_draft)
         self._model = model
@@ -53,9 +55,10 @@ class Drafting:
         self._drafts.clear()
         if not self._n_max:
             return
-        for sequence in sequences if self._n_lookup else ():
-            if sequence.draft(1):  # seldom, and found out at once
-                self._look_up(sequence, len(sequences))
+        # Who is most often right comes first: the others' drafts may not be worth it beside those.
+        for sequence in sorted(sequences, key=lambda s: -s.trust.p) if self._n_lookup else ():
+            if guess := sequence.draft(1):  # seldom, and found out at once
+                self._look_up(sequence, guess[0], len(sequences))
         if self._model:
             self._ask(self._model, [s for s in sequences if s.id not in self._drafts], len(sequences))
 
@@ -63,13 +66,17 @@ class Drafting:
     def _n_drafted(self) -> int:
         return sum(len(draft.tokens) for draft in self._drafts.values())
 
-    def _look_up(self, sequence: Sequence, n_decoding: int) -> None:
+    def _outlook(self, n_decoding: int) -> Outlook:
+        n_right = sum(expected(draft.trust.p, len(draft.tokens)) for draft in self._drafts.values())
+        return Outlook(n_decoding + self._n_drafted, n_decoding + n_right)
+
+    def _look_up(self, sequence: Sequence, guess: int, n_decoding: int) -> None:
         n_max = min(self._n_lookup - self._n_drafted, sequence.n_draftable(self._n_lookup))
-        n = self.economics.best(n_decoding, sequence.trust.p, n_max)
+        n = self.economics.best(n_decoding, self._outlook(n_decoding), sequence.trust.p, n_max)
         if n:
             self._drafts[sequence.id] = Draft(sequence.draft(n), sequence.trust)
         else:
-            sequence.trust.rest()
+            sequence.expect(guess)
 
     def _ask(self, model: DraftModel, sequences: list[Sequence], n_decoding: int) -> None:
         wishes = self._wishes(sequences, n_decoding)
@@ -95,13 +102,16 @@ class Drafting:
     def _wishes(self, sequences: list[Sequence], n_decoding: int) -> dict[int, Wish]:
         """What to ask of the draft model, by sequence."""
         wishes: dict[int, Wish] = {}
+        outlook = self._outlook(n_decoding)
         n_left = self._n_max - self._n_drafted
         for sequence in sequences:
-            n_max = min(n_left, sequence.n_draftable(MODEL_DRAFT))
-            n = self.economics.best_of_model(n_decoding, sequence.model_trust.p, n_max)
+            n_max, p = min(n_left, sequence.n_draftable(MODEL_DRAFT)), sequence.model_trust.p
+            n = self.economics.best_of_model(n_decoding, outlook, p, n_max)
             if n:
                 wishes[sequence.id] = Wish(sequence.row, sequence.tokens, n)
                 n_left -= n
+                seconds = outlook.seconds + n * self.economics.model_seconds
+                outlook = Outlook(outlook.n_tokens + n, outlook.n_right + expected(p, n), seconds)
             else:
                 sequence.model_trust.rest()
         return wishes

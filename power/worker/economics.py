@@ -5,7 +5,8 @@ with many sequences in the step, it may cost four times as much.  Measured, not
 known; and measured on a machine that others use, too, so no single step decides:
 a size is judged by the best of its latest steps, since others only ever make them
 slower, and not before it had some; one that was given up is tried again after a
-long time.
+long time.  What a size costs that was not tried yet is told by prompts, which are
+read in steps of all sizes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
+
+from power.worker.batch import Load
+from power.worker.steptimes import StepTimes
+
+
+class Outlook(NamedTuple):
+    """A step as planned so far: its tokens, how many of them are expected to be right, and what drafting them takes."""
+
+    n_tokens: int
+    n_right: float
+    seconds: float = 0.0
 
 
 class Cost:
@@ -47,20 +60,25 @@ class Economics:
     SIZES = (1, 2, 3, 7, 15, 31, 63)
     LEARNING = 0.25
     FORGETTING = 0.99  # per step without a draft model, of how slow that was
-    HOPE = 0.3  # of what it would add in proportion, a larger step is hoped to add
+    HOPE = 0.3  # of what it would add in proportion, a larger step is hoped to add where no prompt has told
+    TELLING = 8  # tokens in a step, which tell what more of them take
     LEAST_GAIN = 1.05  # a draft has to be worth its bookkeeping
 
-    def __init__(self, n_max: int) -> None:
+    def __init__(self, n_max: int, times: StepTimes) -> None:
+        """`times`: what steps with prompts take, too."""
         self._n_max = n_max
+        self._times = times
+        self._n_cells = 0  # that a token was compared with in the latest step
         self._costs: dict[int, Cost] = {}  # by tokens in a step
         self._n_steps = 0
         self._table: tuple[list[int], list[float]] = [], []  # sizes in order, and what they cost; empty: to be made
         self.model_seconds = 0.0  # that a draft model takes for a token
 
-    def record(self, n_tokens: int, seconds: float) -> None:
+    def record(self, load: Load, seconds: float) -> None:
         """A step without prompts took so long."""
         self._n_steps += 1
-        self._costs.setdefault(n_tokens, Cost()).record(seconds, self._n_steps)
+        self._n_cells = load.n_pairs // load.n_tokens
+        self._costs.setdefault(load.n_tokens, Cost()).record(seconds, self._n_steps)
         self._table = [], []
 
     def record_model(self, n_tokens: int, seconds: float) -> None:
@@ -72,32 +90,38 @@ class Economics:
         """The draft model was not asked in this step: it may have become faster, try it again some time."""
         self.model_seconds *= self.FORGETTING
 
-    def best_of_model(self, n_decoding: int, p: float, n_max: int) -> int:
+    def best_of_model(self, n_decoding: int, so_far: Outlook, p: float, n_max: int) -> int:
         """`best`, of a draft that takes time to make."""
-        return self._best(n_decoding, p, n_max, range(1, n_max + 1), self.model_seconds)
+        return self._best(n_decoding, so_far, p, n_max, range(1, n_max + 1), self.model_seconds)
 
-    def best(self, n_decoding: int, p: float, n_max: int) -> int:
-        """How many tokens to draft for one of so many sequences, when each is right with probability `p`; 0: none."""
-        return self._best(n_decoding, p, n_max, self.SIZES, 0.0)
+    def best(self, n_decoding: int, so_far: Outlook, p: float, n_max: int) -> int:
+        """How many tokens to draft for one of so many sequences, when each is right with probability `p`; 0: none.
 
-    def _best(self, n_decoding: int, p: float, n_max: int, sizes: Iterable[int], seconds: float) -> int:
-        best, best_rate = 0, self.LEAST_GAIN * n_decoding / self._cost(n_decoding)
+        `so_far`: the step with the others' drafts.
+        """
+        return self._best(n_decoding, so_far, p, n_max, self.SIZES, 0.0)
+
+    def _best(
+        self, n_decoding: int, so_far: Outlook, p: float, n_max: int, sizes: Iterable[int], seconds: float
+    ) -> int:
+        without = self.LEAST_GAIN * n_decoding / self._cost(n_decoding)
+        best, best_rate = 0, max(without, so_far.n_right / (self._cost(so_far.n_tokens) + so_far.seconds))
         for n in sizes:
             if n > min(n_max, self._n_max):
                 break
-            expected = n_decoding + sum(p**i for i in range(1, n + 1))
-            if (rate := expected / (self._cost(n_decoding + n) + n * seconds)) > best_rate:
+            takes = self._cost(so_far.n_tokens + n) + so_far.seconds + n * seconds
+            if (rate := (so_far.n_right + expected(p, n)) / takes) > best_rate:
                 best, best_rate = n, rate
         return best
 
     def _cost(self, n_tokens: int) -> float:
-        """Seconds for a step of so many tokens: as it was, or between the next sizes, or by hope."""
+        """Seconds for a step of so many tokens: as it was, or between the next sizes, or as may be expected."""
         if not self._table[0]:
             self._table = self._tabulate()
         sizes, costs = self._table
         at = bisect_left(sizes, n_tokens)
         if at == len(sizes):
-            return _hope(sizes[-1], costs[-1], n_tokens, self.HOPE) if sizes else 1.0
+            return self._expect(sizes[-1], costs[-1], n_tokens) if sizes else 1.0
         if at == 0 or sizes[at] == n_tokens:  # fewer than ever: found out soon, if they are thought to cost little
             return costs[at] * n_tokens / sizes[at]
         part = (n_tokens - sizes[at - 1]) / (sizes[at] - sizes[at - 1])
@@ -106,11 +130,20 @@ class Economics:
     def _tabulate(self) -> tuple[list[int], list[float]]:
         sizes, costs = sorted(self._costs), list[float]()
         for at, size in enumerate(sizes):
-            hope = _hope(sizes[at - 1], costs[-1], size, self.HOPE) if at else float("inf")
+            hope = self._expect(sizes[at - 1], costs[-1], size) if at else float("inf")
             costs.append(self._costs[size].seconds(hope, self._n_steps))
         return sizes, costs
 
+    def _expect(self, smaller: int, seconds: float, n_tokens: int) -> float:
+        """What a step may take when a smaller one takes so many seconds."""
+        if self._times.n_most < min(n_tokens, self.TELLING):
+            return seconds * (1 + self.HOPE * (n_tokens - smaller) / smaller)
+        return seconds * max(1.0, self._usual(n_tokens) / max(self._usual(smaller), 1e-9))
 
-def _hope(smaller: int, seconds: float, n_tokens: int, part: float) -> float:
-    """What a step is hoped to take when a smaller one takes so many seconds."""
-    return seconds * (1 + part * (n_tokens - smaller) / smaller)
+    def _usual(self, n_tokens: int) -> float:
+        return self._times.estimate(Load(n_tokens, n_tokens * self._n_cells))
+
+
+def expected(p: float, n: int) -> float:
+    """Of `n` drafted tokens, how many are right, if each is with probability `p` when those before it are."""
+    return sum(p**i for i in range(1, n + 1))

@@ -52,7 +52,7 @@ class Lane:
         self.llama = llama
         self.seats = Seats(llama, rows, memory, shares=shares)
         self._pace = pace
-        self._drafting = Drafting(llama, draft_model)
+        self._drafting = Drafting(llama, draft_model, pace.times)
         self.slots = Slots(llama.weights.load, rows, memory, is_flash=llama.is_flash)
 
     def __len__(self) -> int:
@@ -140,7 +140,7 @@ class Lane:
         seconds = perf_counter() - began
         self._pace.record(load, seconds)
         if all(chunk.n_tokens == 1 for chunk in chunks):
-            self._drafting.economics.record(load.n_tokens, seconds)
+            self._drafting.economics.record(load, seconds)
         watched: list[Event] = [sequence.progress() for sequence in self.running if sequence.is_watched]
         return watched + self._report([(self.running[chunk.which], chunk.n_logits) for chunk in chunks], logits)
 

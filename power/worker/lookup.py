@@ -68,9 +68,13 @@ class Trust:
         self.n_drafted += n_drafted
         self.n_accepted += n_accepted
         for _ in range(n_accepted):
-            self.p += (1 - self.p) * self.LEARNING
+            self.confirm()
         if n_accepted < n_drafted:
             self.doubt()
+
+    def confirm(self) -> None:
+        """A token was right, or would have been."""
+        self.p += (1 - self.p) * self.LEARNING
 
     def doubt(self) -> None:
         """There was no token where one was wanted, or a wrong one."""

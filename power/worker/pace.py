@@ -43,7 +43,7 @@ class Manner(NamedTuple):
 # 8 clients got 0.68 of the tokens. With a price of 1, a busy machine read a long prompt 8 tokens at a time, three times
 # as slowly, to make gaps of 0.9 s out of 1.6 s.
 BY_TILES = Manner(2, 0.7)
-EVENLY = Manner(1.5, 2)  # an estimate may be a third too low, and twice the target is to be kept
+EVENLY = Manner(1.2, 2)  # on a shared machine one step in a thousand takes 1.5 times what it should, or more
 
 
 class Pace:

@@ -67,6 +67,7 @@ class Sequence:
         self._telling = Telling(start, vocab)
         self._lookup = Lookup()
         self.trust = Trust()
+        self._guess: int | None = None
         self.model_trust = Trust()
         self._n_draft_max = start.n_draft
         self._seated_at = self._first_at = self._last_at = perf_counter_ns()
@@ -179,6 +180,10 @@ class Sequence:
         """At most `n` tokens that may come next."""
         return self._lookup.draft(self.tokens, n)
 
+    def expect(self, guess: int) -> None:
+        """That would have been drafted as the next token; whether it is, tells what drafts would be worth."""
+        self._guess = guess
+
     def check(self, drafts: Tokens[int], logits: NDArray[np.float32], trust: Trust) -> tuple[Piece | None, int]:
         """Choose the next tokens, as long as the drafts are what is chosen.
 
@@ -244,6 +249,7 @@ class Sequence:
     def _add(self, token: int, distribution: Distribution | None = None) -> str:
         """One more token of the answer. Returns the text that is certain now."""
         self.tokens.append(token)
+        self._learn(token)
         self._n_generated += 1
         self._last_at = perf_counter_ns()  # it took time to choose: clients divide by that, also for a single token
         written, text = self._telling.add(token, distribution)
@@ -258,6 +264,11 @@ class Sequence:
             text += self._telling.flush()
             self.ended = "stop" if is_complete or self._telling.is_stopped else "length"
         return text
+
+    def _learn(self, token: int) -> None:
+        if self._guess is not None:
+            self.trust.confirm() if self._guess == token else self.trust.doubt()
+            self._guess = None
 
     def _add_forced(self) -> str:
         """What the grammar leaves no choice about."""

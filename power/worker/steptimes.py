@@ -13,6 +13,8 @@ is found by least squares.
   bounded by what smaller steps take now, and gets tried again.
 * Each kind of step (so many tokens, so many cells) has its own memory of some three
   steps.  A thousand steps of one kind do not make the others forgotten.
+* What the last few steps of whatever kind took beyond their estimates, the next will:
+  a shared machine is slower for seconds at a time.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from power.worker.batch import TILE, Load
 
 BLOCK = 32  # tokens from which on each one costs less
 LEARNING = 0.3  # weight of the latest step among those of its kind
+DRIFT = 0.2  # and among all steps, as to how fast the machine is just now
+MAX_DRIFT = 2
 # Pairs that may cost as much as a token: 1,200 do for a 0.5B model, more for larger ones. What two costs could both
 # explain is divided between them; but with few cells in memory, compared with this, nothing can be told about pairs,
 # and what a step took is put down to its tokens.
@@ -48,7 +52,10 @@ class StepTimes:
         self._kinds: dict[tuple[int, int], tuple[Vector, Vector]] = {}
         self._squares: Vector = np.zeros((5, 5))  # of all kinds together: the normal equations
         self._sides: Vector = np.zeros(5)
-        self._costs: list[float] | None = None
+        self._costs: list[float] = []  # as of some earlier step, if `_is_stale`
+        self._is_stale = True
+        self._drift = 1.0  # times what the costs say
+        self._latest = Load(0)
         self.n_most = 0  # tokens of the largest step so far
 
     def __bool__(self) -> bool:
@@ -58,6 +65,9 @@ class StepTimes:
     def record(self, load: Load, seconds: float) -> None:
         """A step took so long."""
         self.n_most = max(self.n_most, load.n_tokens)
+        self._latest, self._is_stale = load, True
+        if usual := self._usual(load):
+            self._drift += DRIFT * (_bounded_drift(seconds / usual) - self._drift)
         kind = (load.n_tokens.bit_length(), (load.n_pairs // load.n_tokens).bit_length() // 2)
         row = np.array(self._features(load)) / max(seconds, 1e-9)
         squares, sides = np.outer(row, row), row
@@ -69,13 +79,22 @@ class StepTimes:
         self._kinds[kind] = squares, sides
         self._squares += squares
         self._sides += sides
-        self._costs = None
 
     def estimate(self, load: Load) -> float:
         """Seconds for a step; 0 if nothing is known."""
-        if self._costs is None:
-            self._costs = self._fit()
-        return sum(cost * amount for cost, amount in zip(self._costs, self._features(load), strict=True))
+        if self._is_stale:
+            self._refresh()
+        return self._drift * self._usual(load)
+
+    def _refresh(self) -> None:
+        """Find the costs; what they explain of the drift by now is no drift any more."""
+        before = self._usual(self._latest)
+        self._costs, self._is_stale = self._fit(), False
+        if before and (after := self._usual(self._latest)):
+            self._drift = _bounded_drift(self._drift * before / after)
+
+    def _usual(self, load: Load) -> float:
+        return sum(cost * amount for cost, amount in zip(self._costs, self._features(load), strict=False))
 
     def _features(self, load: Load) -> tuple[float, ...]:
         n, pairs = load.n_tokens, load.n_pairs / PAIRS
@@ -104,6 +123,10 @@ class StepTimes:
         else:
             costs[:] = 0
         return _bounded([float(cost) for cost in costs], [bool(known) for known in is_known], tiles_tell)
+
+
+def _bounded_drift(drift: float) -> float:
+    return min(MAX_DRIFT, max(1 / MAX_DRIFT, drift))
 
 
 def _bounded(costs: list[float], is_known: list[bool], tiles_tell: bool) -> list[float]:

@@ -110,6 +110,19 @@ def test_short_prompts_tell_nothing_about_long_contexts(machine: Machine, rng: R
         )
 
 
+@pytest.mark.parametrize("asked", [1, 8])
+def test_a_machine_that_gets_slower_is_known_to_be_after_a_few_steps_of_whatever_kind(asked: int) -> None:
+    machine = Machine(0.02, 0.01, 0.7, 6e-6, 0.25)
+    times, load = taught(machine.seconds, Random(1), lambda: 1.0), weigh([(3000, 30)])
+    assert 0.9 < times.estimate(load) / machine.seconds(load) < 1.1
+    for n in range(8):
+        times.record(Load(2, 200), 1.5 * machine.seconds(Load(2, 200)))
+        if n % asked == asked - 1:
+            slow = times.estimate(load) / machine.seconds(load)
+
+    assert 1.25 < slow < 1.6
+
+
 def test_a_thousand_steps_of_one_size_do_not_make_others_forgotten() -> None:
     machine = Machine(0.02, 0.01, 0.7, 6e-6, 0.25)
     times = taught(machine.seconds, Random(1), lambda: 1.0)

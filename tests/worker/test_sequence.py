@@ -9,6 +9,7 @@ import numpy as np
 
 from power.options import Sampling
 from power.worker.candidates import Candidates
+from power.worker.lookup import Trust
 from power.worker.sampler import Sampler
 from power.worker.sequence import Sequence
 from power.worker.vocab import Vocab
@@ -76,3 +77,17 @@ def test_a_sequence_decodes_once_its_answer_has_begun() -> None:
     one.append_known(b"x")
 
     assert (before, one.decodes) == (False, True)
+
+
+def test_what_would_have_been_drafted_tells_what_drafts_would_be_worth() -> None:
+    right, wrong = sequence(), sequence()
+    for one, guess in ((right, b"x"), (wrong, b"y")):
+        one.expect(guess[0])
+        one.advance(3)
+        one.step(likely(b"x"))
+        after_first = one.trust.p
+        one.step(likely(b"x"))
+        assert one.trust.p == after_first  # nothing was expected any more
+
+    assert right.trust.p > Trust.START > wrong.trust.p
+    assert right.done().n_drafted == 0
