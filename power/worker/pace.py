@@ -21,7 +21,6 @@ from power.worker.steptimes import StepTimes
 # took 370 (0.5B, one thread).
 SIZES = (1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 STEP_SECONDS = 0.25  # that a step should take while others wait for a token; twice this is a tile of a 0.5B model
-SLOWDOWN = 3  # times what those that decode take by themselves is never too long: or prompts of slow models would crawl
 PATIENCE = 5  # times the target a step may take when nobody waits for a token: a Cancel is noticed after it
 LEAP = 2  # times the largest step so far is the most that may be tried, however little it should take
 QUICK = 0.2  # part of the limit: if all there is to do takes no longer, it is done, and nothing else considered
@@ -33,17 +32,19 @@ class Manner(NamedTuple):
 
     `lenience`: a step may take so many times the target while a prompt is in it.
     `price`: what a step's speed is worth less for its being too long, (limit / seconds) to this power.
+    `slowdown`: so many times what those that decode take alone is not too long: or prompts of slow models would crawl.
     """
 
     lenience: float
     price: float
+    slowdown: float
 
 
 # With less lenience, a 0.5B model on one thread read prompts 8 tokens at a time, which cost 2.5 times as much for each:
 # 8 clients got 0.68 of the tokens. With a price of 1, a busy machine read a long prompt 8 tokens at a time, three times
 # as slowly, to make gaps of 0.9 s out of 1.6 s.
-BY_TILES = Manner(2, 0.7)
-EVENLY = Manner(1.2, 2)  # on a shared machine one step in a thousand takes 1.5 times what it should, or more
+BY_TILES = Manner(2, 0.7, 3)
+EVENLY = Manner(1.2, 2, 2)  # on a shared machine one step in a thousand takes 1.5 times what it should, or more
 
 
 class Pace:
@@ -82,7 +83,7 @@ class Pace:
         """Seconds that a step should not exceed that would be `alone` without prompts."""
         if not alone.n_tokens:
             return self._target * PATIENCE
-        return max(self._target * self._manner.lenience, SLOWDOWN * self.times.estimate(alone))
+        return max(self._target * self._manner.lenience, self._manner.slowdown * self.times.estimate(alone))
 
     def _best(self, load: Callable[[int], Load], alone: Load) -> int:
         """The size whose step reads most in a second, what is beyond the limit counted against it."""
