@@ -35,6 +35,7 @@ LONGEST_SECONDS = 10
 PAYS_PER_LOOK = 128  # at the clock
 ITEMS_PER_LOOK = 2**14  # some 5 ms
 LARGE = 2**16  # bytes; after such a payment the clock is looked at in any case
+_TOO_MUCH = "it needs more time or memory than it may take"
 
 
 class _Clock:
@@ -99,7 +100,7 @@ class Fuel:
         """Raises TooExpensive if that is more than is left, or the time is up."""
         self.left -= n_bytes
         if self.left < 0:
-            raise TooExpensive(f"it needs more time or memory than it may take ({self._total} bytes in all)")
+            raise TooExpensive(f"{_TOO_MUCH} ({self._total} bytes in all)")
         self._n_pays += 1
         if self._n_pays % PAYS_PER_LOOK == 0 or n_bytes > LARGE:
             self._look_at_the_clock()
@@ -144,7 +145,7 @@ class Fuel:
 
     def _look_at_the_clock(self) -> None:
         if self._clock.is_over():
-            raise TooExpensive(f"it takes more than {self._clock.seconds} seconds")
+            raise TooExpensive(f"{_TOO_MUCH} ({self._clock.seconds:.1f} seconds)")
 
 
 class Holder:

@@ -9,19 +9,23 @@ from power.gguf.facts import Facts, read_facts
 from power.store.model import StoredModel
 
 
+class Version(NamedTuple):
+    """What changes when a file does."""
+
+    modified_ns: int
+    n_bytes: int
+    inode: int
+
+
 class Found(NamedTuple):
     """A model, and the versions of the files it was read from."""
 
     model: StoredModel
-    versions: dict[Path, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, model: StoredModel, *paths: Path) -> Found:
-        return cls(model, {path: _version(path) for path in paths})
+    versions: dict[Path, Version]
 
     def is_current(self) -> bool:
         try:
-            return all(_version(path) == version for path, version in self.versions.items())
+            return all(version_of(path) == version for path, version in self.versions.items())
         except OSError:
             return False
 
@@ -30,10 +34,10 @@ class FactsCache:
     """Facts by file, read again when the file changes."""
 
     def __init__(self) -> None:
-        self._facts: dict[Path, tuple[tuple[int, ...], Facts]] = {}
+        self._facts: dict[Path, tuple[Version, Facts]] = {}
 
     def read(self, path: Path) -> Facts:
-        version = _version(path)
+        version = version_of(path)
         # Two threads may both read the file; they store the same, and a dict's item is set at once.
         cached = self._facts.get(path)
         if cached is None or cached[0] != version:
@@ -41,7 +45,6 @@ class FactsCache:
         return cached[1]
 
 
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a file does."""
+def version_of(path: Path) -> Version:
     status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return Version(status.st_mtime_ns, status.st_size, status.st_ino)

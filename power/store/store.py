@@ -28,7 +28,7 @@ import msgspec
 
 from power.errors import BadRequest, BlobNotFound, LoadFailed, ModelNotFound, PowerError, StoreError
 from power.store.blobs import Blobs
-from power.store.cache import FactsCache, Found
+from power.store.cache import FactsCache, Found, version_of
 from power.store.digest import parse_digest
 from power.store.files import explained
 from power.store.limits import LIMITS, Limits
@@ -95,13 +95,6 @@ class Store:
             ModelNotFound: there is no such model.
             LoadFailed: there is, but it cannot be read; the message says why.
         """
-        model = self._find(name)
-        manifest = self.manifests.path(model.name)
-        if manifest.is_file():
-            self._found[name] = Found.of(model, manifest, model.path)
-        return model
-
-    def _find(self, name: str) -> StoredModel:
         wanted = parse_reference(name)
         if same(wanted, self._tiny.name) and self._tiny.is_packaged and self._must_serve_packaged():
             return self._tiny.in_place()
@@ -109,18 +102,19 @@ class Store:
         if stored is None:
             raise ModelNotFound(name)
         try:
-            return self._read(stored)
+            found = self._found[name] = self._read(stored)
         except FileNotFoundError as error:  # deleted since we looked
             raise ModelNotFound(name) from error
         except _BROKEN as error:
             raise LoadFailed(f"model '{stored}' cannot be read: {_reason(error)}") from error
+        return found.model
 
     def list(self) -> list[StoredModel]:
         """Every model that can be read, newest first; a warning is logged for the others."""
         models = []
         for name in self.manifests.names():
             try:
-                models.append(self._read(name))
+                models.append(self._read(name).model)
             except _BROKEN as error:
                 log.warning("model '%s' is left out of the list: %s", name, _reason(error))
         if self._tiny.is_packaged and not any(same(model.name, self._tiny.name) for model in models):
@@ -143,7 +137,10 @@ class Store:
         if stored is None:
             raise ModelNotFound(source)
         with explained("copy a model", self.models_dir):
-            data = self.manifests.read(stored)
+            try:
+                data = self.manifests.read(stored)
+            except FileNotFoundError:  # deleted since we looked
+                raise ModelNotFound(source) from None
             with self.hold(digests_in(data)):
                 self.write_manifest(self.spelled(copy), data)
 
@@ -268,14 +265,16 @@ class Store:
         except _BROKEN:
             return False  # somebody else's, and broken: `find` will say so
 
-    def _read(self, name: Name) -> StoredModel:
+    def _read(self, name: Name) -> Found:
         path = self.manifests.path(name)
+        version = version_of(path)  # before it is read, so that what replaces it meanwhile is seen to be another
         data = read_bounded(path)
-        modified_at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        modified_at = datetime.fromtimestamp(version.modified_ns / 1e9).astimezone()
         manifest = decode_json(data, Manifest, "the manifest")
         digest = hashlib.sha256(data).hexdigest()
         model = read_model(name, manifest, digest, modified_at, self.models_dir, self._facts.read)
-        return msgspec.structs.replace(model, go_template=self.go_template)
+        model = msgspec.structs.replace(model, go_template=self.go_template)
+        return Found(model, {path: version, model.path: version_of(model.path)})
 
 
 def _reason(error: BaseException) -> str:

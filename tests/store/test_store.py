@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from power.config import Config
 from power.errors import BadRequest, LoadFailed, ModelNotFound
 from power.messages import Message
 from power.store import open_store
+from power.store.model import StoredModel, read_model
+from power.store.names import Name
 from tests.store.conftest import Shelf
 
 LIBRARY = "registry.ollama.ai/library"
@@ -147,6 +150,43 @@ def test_the_facts_are_read_again_when_the_file_changes(shelf: Shelf) -> None:
     model.path.write_bytes(model.path.read_bytes().replace(b"small", b"other"))
 
     assert store.find("changing").facts.name == "other"
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_what_happens_to_a_manifest_while_it_is_read_is_not_overlooked(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    path = shelf.model(f"{LIBRARY}/mine/latest", ("system", "before"))
+    store = shelf.open()
+
+    def meanwhile(*args: Any) -> StoredModel:
+        model = read_model(*args)
+        path.unlink()
+        if replaced:
+            shelf.model(f"{LIBRARY}/mine/latest", ("system", "afterwards"))
+        return model
+
+    monkeypatch.setattr("power.store.store.read_model", meanwhile)
+    found = store.find("mine")
+
+    assert found.system == "before"
+    assert store.remembered("mine") is None
+
+
+def test_a_model_that_is_deleted_while_it_is_copied_is_not_found(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shelf.model(f"{LIBRARY}/mine/latest")
+    store = shelf.open()
+    stored_as = store.manifests.stored_as
+
+    def meanwhile(wanted: Name) -> Name | None:
+        name = stored_as(wanted)
+        path.unlink(missing_ok=True)
+        return name
+
+    monkeypatch.setattr(store.manifests, "stored_as", meanwhile)
+
+    with pytest.raises(ModelNotFound):
+        store.copy("mine", "yours")
 
 
 async def test_the_store_is_opened_where_the_config_says(tmp_path: Path, shelf: Shelf) -> None:
