@@ -55,7 +55,9 @@ class Trust:
     """
 
     START = 0.8
-    LEARNING = 0.15  # weight of the latest token
+    # Weight of the latest token. With 0.15, what was held for 98 % sure was right in 86 % of all cases: a run of right
+    # ones is one piece of luck. With 0.05 to 0.07 the likelihood of what came was highest (8 clients, 0.5B).
+    LEARNING = 0.07
     # Per step without a draft: what went wrong once is tried again, after some fifty steps.
     FORGIVING = 0.02
 

@@ -50,11 +50,11 @@ def test_after_forgetting_it_is_as_new(before: list[int], after: list[int]) -> N
 
 def test_trust_is_lost_and_comes_back() -> None:
     trust = Trust()
-    for _ in range(30):
+    for _ in range(50):
         trust.record(4, 0)
     assert trust.p < 0.05
     for _ in range(200):
         trust.rest()
     assert trust.p > 0.7
-    trust.record(8, 8)
+    trust.record(16, 16)
     assert trust.p > 0.9
