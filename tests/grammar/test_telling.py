@@ -201,4 +201,8 @@ def test_long_arguments_are_read_in_a_time_that_grows_with_their_length(syntax: 
         assert len(read(dialect, pieces).tool_calls) == 1
         return process_time() - began
 
-    assert seconds(8000) < 16 * max(seconds(2000), 0.02)
+    def least(n: int) -> float:
+        """Of three, since one may have to collect the garbage of all tests before it."""
+        return min(seconds(n) for _ in range(3))
+
+    assert least(8000) < 16 * max(least(2000), 0.02)
